@@ -1,0 +1,159 @@
+//! The JSON report of a run: what every other output is made from.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::profile::Profile;
+use crate::requirement::Level;
+
+/// The version of the report's format; it grows when a field changes its meaning or goes.
+pub const REPORT_VERSION: u32 = 1;
+
+/// The outcome of one run of the suite against one target.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "report")]
+pub struct Report {
+    /// The version of this format: 1.
+    pub version: u32,
+    /// The suite that made the report.
+    pub suite: Suite,
+    /// The WebSocket URL of the server under test.
+    pub target: String,
+    /// When the run started, in milliseconds since 1970-01-01 UTC.
+    pub started_at_ms: u64,
+    /// How long the run took, in milliseconds.
+    pub duration_ms: u64,
+    /// The cases counted by verdict.
+    pub summary: Summary,
+    /// Every case of the run, in the suite's order.
+    pub cases: Vec<CaseReport>,
+    /// Every requirement that the run could speak of.
+    pub requirements: Vec<RequirementReport>,
+}
+
+/// The suite's name and version.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Suite {
+    /// The name of the program.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+}
+
+/// The cases of a run, counted by verdict.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Summary {
+    /// Cases that the server passed.
+    pub pass: usize,
+    /// Cases in which the server broke a MUST.
+    pub fail: usize,
+    /// Cases in which the server broke a SHOULD, and no MUST.
+    pub warn: usize,
+    /// Cases of profiles that the server does not offer.
+    pub not_applicable: usize,
+    /// Cases whose condition could not be brought about with this target.
+    pub untestable: usize,
+    /// Cases in which the harness failed.
+    pub error: usize,
+}
+
+/// What a run says of one case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The server did what it must.
+    Pass,
+    /// The server broke a MUST.
+    Fail,
+    /// The server broke a SHOULD, and no MUST.
+    Warn,
+    /// The server does not offer the case's profile.
+    NotApplicable,
+    /// The case's condition could not be brought about with this target.
+    Untestable,
+    /// The harness failed; nothing is said of the server.
+    Error,
+}
+
+/// One case of a run.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct CaseReport {
+    /// The case's id, such as `sync/replay-mid`.
+    pub id: String,
+    /// What a right server does in it.
+    pub title: String,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The profile that the case belongs to.
+    pub profile: Profile,
+    /// The requirements that the case tests.
+    pub requirements: Vec<String>,
+    /// How long the case took, in milliseconds.
+    pub duration_ms: u64,
+    /// What went wrong, for a person; nothing where nothing did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Each breach that the case found, the first in time first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub breaches: Vec<Breach>,
+    /// The frames of all connections in the order of time; kept for cases that did not pass.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub frames: Vec<FrameReport>,
+}
+
+/// One requirement seen broken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Breach {
+    /// The requirement.
+    pub requirement: String,
+    /// What was seen, in one sentence.
+    pub what: String,
+    /// What should have come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<String>,
+    /// What came instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub got: Option<String>,
+    /// The index in `frames` of the frame that showed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frame: Option<usize>,
+}
+
+/// One event on the wire, as the suite saw it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FrameReport {
+    /// Microseconds since the case began.
+    pub at_us: u64,
+    /// The connection's name in the case.
+    pub connection: String,
+    /// Who sent it.
+    pub from: Sender,
+    /// `text`, `binary`, `close`, `open`, `end`, or what else happened.
+    pub kind: String,
+    /// The text, cut where it is long, or a description.
+    pub content: String,
+}
+
+/// Who sent a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Sender {
+    /// The suite.
+    Client,
+    /// The server under test.
+    Server,
+}
+
+/// What a run says of one requirement.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct RequirementReport {
+    /// The requirement.
+    pub id: String,
+    /// MUST, SHOULD or MAY.
+    pub level: Level,
+    /// `fail` where any case saw it broken, `warn` where it is a SHOULD, `pass` where its cases all
+    /// passed, `untestable` where the specification or the target gives no way to see it.
+    pub verdict: Verdict,
+    /// The cases of this run that test it.
+    pub cases: Vec<String>,
+}

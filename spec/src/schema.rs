@@ -1,0 +1,147 @@
+//! The JSON Schemas of every message and file, generated from the types.
+
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::{Map, Value, json};
+
+use crate::frame::{FrameTable, MessageType};
+use crate::message::{Hello, HelloAck, OpEcho, OpSubmission, Resync};
+use crate::report::Report;
+use crate::scenario::Scenario;
+use crate::vector::VectorFile;
+
+/// What every `$id` begins with. It is a name; nothing is served there.
+pub const ID_BASE: &str = "https://collab-text.example/schemas/v1/";
+
+/// A schema file.
+#[derive(Clone, Debug)]
+pub struct SchemaFile {
+    /// The file name, such as `hello.schema.json`.
+    pub file_name: String,
+    /// The schema: JSON Schema 2020-12, complete in itself.
+    pub schema: Value,
+}
+
+impl SchemaFile {
+    /// The text of the file.
+    pub fn text(&self) -> String {
+        format!("{:#}\n", self.schema)
+    }
+}
+
+/// Every schema of the specification, in the order of their names.
+pub fn all() -> Vec<SchemaFile> {
+    let mut files = vec![
+        message::<Hello>(MessageType::Hello),
+        message::<OpSubmission>(MessageType::Op),
+        message::<HelloAck>(MessageType::HelloAck),
+        message::<Resync>(MessageType::Resync),
+        message::<OpEcho>(MessageType::OpEcho),
+        union(
+            "client-message",
+            "Any message that a client sends.",
+            |generator| {
+                vec![
+                    tagged::<Hello>(generator, MessageType::Hello),
+                    tagged::<OpSubmission>(generator, MessageType::Op),
+                ]
+            },
+        ),
+        union(
+            "server-message",
+            "Any message that a server sends.",
+            |generator| {
+                vec![
+                    tagged::<HelloAck>(generator, MessageType::HelloAck),
+                    tagged::<Resync>(generator, MessageType::Resync),
+                    tagged::<OpEcho>(generator, MessageType::OpEcho),
+                ]
+            },
+        ),
+        document::<Scenario>("scenario"),
+        document::<FrameTable>("frames"),
+        document::<VectorFile>("vectors"),
+        document::<Report>("report"),
+    ];
+    files.sort_by(|a, b| a.file_name.cmp(&b.file_name));
+    files
+}
+
+/// The schema with a name such as `server-message`, or nothing where there is none.
+pub fn find(name: &str) -> Option<Value> {
+    let file_name = format!("{name}.schema.json");
+    all()
+        .into_iter()
+        .find(|file| file.file_name == file_name)
+        .map(|file| file.schema)
+}
+
+fn generator() -> SchemaGenerator {
+    SchemaSettings::draft2020_12().into_generator()
+}
+
+/// The schema of one message: that of its struct, with the `type`.
+fn message<T: JsonSchema>(kind: MessageType) -> SchemaFile {
+    let mut generator = generator();
+    let schema = tagged::<T>(&mut generator, kind);
+    file(kind.name(), schema, generator)
+}
+
+fn document<T: JsonSchema>(name: &str) -> SchemaFile {
+    let mut generator = generator();
+    let schema = T::json_schema(&mut generator);
+    file(name, schema.into(), generator)
+}
+
+fn union(
+    name: &str,
+    description: &str,
+    members: impl FnOnce(&mut SchemaGenerator) -> Vec<Value>,
+) -> SchemaFile {
+    let mut generator = generator();
+    let members = members(&mut generator);
+    let schema = json!({ "title": name, "description": description, "oneOf": members });
+    file(name, schema, generator)
+}
+
+/// The schema of a message's struct with `"type"` as its first, required property.
+fn tagged<T: JsonSchema>(generator: &mut SchemaGenerator, kind: MessageType) -> Value {
+    let mut schema: Value = T::json_schema(generator).into();
+    let tag = json!({ "type": "string", "const": kind.name() });
+    if let Some(properties) = schema["properties"].as_object_mut() {
+        properties.shift_insert(0, "type".into(), tag);
+    }
+    if let Some(required) = schema["required"].as_array_mut() {
+        required.insert(0, "type".into());
+    }
+    schema
+}
+
+/// Puts the definitions that a schema refers to beside it, and the draft and the id in front.
+fn file(name: &str, schema: Value, mut generator: SchemaGenerator) -> SchemaFile {
+    let file_name = format!("{name}.schema.json");
+    let mut head = Map::new();
+    head.insert("$schema".into(), json!("https://json-schema.org/draft/2020-12/schema"));
+    head.insert("$id".into(), json!(format!("{ID_BASE}{file_name}")));
+    if let Value::Object(fields) = schema {
+        head.extend(fields);
+    }
+    let definitions = generator.take_definitions(true);
+    if !definitions.is_empty() {
+        head.insert("$defs".into(), Value::Object(definitions));
+    }
+    let mut schema = Schema::from(head);
+    schemars::transform::transform_subschemas(&mut NoFormats, &mut schema);
+    SchemaFile { file_name, schema: schema.into() }
+}
+
+/// Drops the `format` names of Rust's integers, which are not of JSON Schema.
+#[derive(Clone, Debug)]
+struct NoFormats;
+
+impl schemars::transform::Transform for NoFormats {
+    fn transform(&mut self, schema: &mut Schema) {
+        schema.remove("format");
+        schemars::transform::transform_subschemas(self, schema);
+    }
+}
