@@ -4,8 +4,9 @@
 //! grades a frame validates the raw JSON against the schema first.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Value, json};
 
 use crate::id::{ElementId, Integer, Name, ParentId};
 
@@ -60,13 +61,51 @@ pub struct OpSubmission {
 }
 
 /// One edit of the text: an insert or a delete.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Op {
     /// Inserts one character after its parent.
     Ins(Insert),
     /// Deletes one element.
     Del(Delete),
+}
+
+/// An op's fields before its type is looked at: what an insert alone defines is unknown to a delete.
+#[derive(Deserialize)]
+struct OpFields {
+    r#type: OpType,
+    id: ElementId,
+    parent_id: Option<Value>,
+    value: Option<Value>,
+}
+
+/// The `type` of an op. Unlike the derived reading of a tagged enum, it takes no number for it.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum OpType {
+    Ins,
+    Del,
+}
+
+impl<'de> Deserialize<'de> for Op {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        fn read<T: DeserializeOwned, E: serde::de::Error>(
+            field: &'static str,
+            value: Option<Value>,
+        ) -> Result<T, E> {
+            let value = value.ok_or_else(|| E::missing_field(field))?;
+            serde_json::from_value(value).map_err(|e| E::custom(format_args!("{field}: {e}")))
+        }
+        let OpFields { r#type, id, parent_id, value } = OpFields::deserialize(deserializer)?;
+        Ok(match r#type {
+            OpType::Ins => Self::Ins(Insert {
+                parent_id: read("parent_id", parent_id)?,
+                id,
+                value: read("value", value)?,
+            }),
+            OpType::Del => Self::Del(Delete { id }),
+        })
+    }
 }
 
 /// `ins`: a new element with one character, child of `parent_id`.
@@ -116,6 +155,7 @@ pub struct OpEcho {
     /// The document of the op.
     pub doc_id: Name,
     /// The op's place in the document's one order, from 1.
+    #[serde(deserialize_with = "from_1")]
     #[schemars(range(min = 1))]
     pub server_seq: Integer,
     /// The `client_id` of the client that submitted the op.
@@ -124,6 +164,15 @@ pub struct OpEcho {
     pub client_msg_id: Name,
     /// The edit, as submitted.
     pub op: Op,
+}
+
+/// Reads an integer of 1 … 2^53−1.
+fn from_1<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Integer, D::Error> {
+    let integer = Integer::deserialize(deserializer)?;
+    if integer.value() == 0 {
+        return Err(D::Error::custom("an op's server_seq is 1 or more"));
+    }
+    Ok(integer)
 }
 
 impl Op {

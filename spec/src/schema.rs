@@ -1,6 +1,7 @@
 //! The JSON Schemas of every message and file, generated from the types.
 
 use schemars::generate::SchemaSettings;
+use schemars::transform::{Transform, transform_subschemas};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
@@ -131,17 +132,30 @@ fn file(name: &str, schema: Value, mut generator: SchemaGenerator) -> SchemaFile
         head.insert("$defs".into(), Value::Object(definitions));
     }
     let mut schema = Schema::from(head);
-    schemars::transform::transform_subschemas(&mut NoFormats, &mut schema);
+    Plain.transform(&mut schema);
     SchemaFile { file_name, schema: schema.into() }
 }
 
-/// Drops the `format` names of Rust's integers, which are not of JSON Schema.
+/// Drops the `format` names of Rust's integers, which are not of JSON Schema, and the line breaks
+/// of doc comments.
 #[derive(Clone, Debug)]
-struct NoFormats;
+struct Plain;
 
-impl schemars::transform::Transform for NoFormats {
+impl Transform for Plain {
     fn transform(&mut self, schema: &mut Schema) {
         schema.remove("format");
-        schemars::transform::transform_subschemas(self, schema);
+        if let Some(Value::String(text)) = schema.get_mut("description") {
+            *text = unwrap_lines(text);
+        }
+        transform_subschemas(self, schema);
     }
+}
+
+/// Joins the lines of each paragraph.
+fn unwrap_lines(text: &str) -> String {
+    let paragraphs: Vec<String> = text
+        .split("\n\n")
+        .map(|paragraph| paragraph.replace('\n', " "))
+        .collect();
+    paragraphs.join("\n\n")
 }

@@ -1,0 +1,77 @@
+//! The table of frames: schema, serde and prose agree on what is valid.
+
+use std::collections::BTreeSet;
+
+use collab_spec::frame::{FrameRow, MessageType};
+use collab_spec::message::{ClientMessage, ServerMessage};
+use collab_spec::{data, requirement};
+use serde_json::Value;
+
+use crate::{faults, validator};
+
+/// What the schemas say: the text is JSON, and fits the message's own schema and the union.
+fn schema_takes(message: MessageType, text: &str) -> (bool, bool) {
+    let union = if message.is_client() { "client-message" } else { "server-message" };
+    let Ok(value) = serde_json::from_str::<Value>(text) else {
+        return (false, false);
+    };
+    let takes = |name: &str| faults(&validator(name), &value).is_empty();
+    (takes(message.name()), takes(union))
+}
+
+fn serde_takes(message: MessageType, text: &str) -> bool {
+    if message.is_client() {
+        serde_json::from_str::<ClientMessage>(text).is_ok()
+    } else {
+        serde_json::from_str::<ServerMessage>(text).is_ok()
+    }
+}
+
+fn check(message: MessageType, row: &FrameRow) -> Option<String> {
+    let FrameRow { name, valid, text, .. } = row;
+    let (own, union) = schema_takes(message, text);
+    let serde = serde_takes(message, text);
+    ([own, union, serde] != [*valid; 3]).then(|| {
+        format!(
+            "{}/{name}: prose says {valid}, schema {own}, union {union}, serde {serde}",
+            message.name()
+        )
+    })
+}
+
+#[test]
+fn schema_serde_and_prose_agree() {
+    let tables = data::frames().unwrap();
+    assert_eq!(tables.len(), 5, "one table a message");
+    let mut rows = 0;
+    let mut disagreements = Vec::new();
+    for table in &tables {
+        let message = table.content.message;
+        assert_eq!(table.path, message.name().replace('_', "-"));
+        rows += table.content.frames.len();
+        disagreements.extend(table.content.frames.iter().filter_map(|row| check(message, row)));
+    }
+    assert!(disagreements.is_empty(), "{}", disagreements.join("\n"));
+    assert!(rows > 300, "{rows} rows");
+}
+
+#[test]
+fn rows_are_named_once_and_cite_requirements() {
+    for table in data::frames().unwrap() {
+        let mut names = BTreeSet::new();
+        for row in &table.content.frames {
+            assert!(names.insert(&row.name), "{}: {} stands twice", table.path, row.name);
+            for id in &row.requirements {
+                assert!(requirement::find(id).is_some(), "{}/{}: no {id}", table.path, row.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_message_has_valid_and_invalid_rows() {
+    for table in data::frames().unwrap() {
+        let valid = table.content.frames.iter().filter(|row| row.valid).count();
+        assert!(valid > 1 && valid < table.content.frames.len(), "{}", table.path);
+    }
+}
