@@ -51,7 +51,10 @@ impl CloseCode {
     ///
     /// Source: `close.reason`.
     pub fn has_protocol_reason(self) -> bool {
-        matches!(self, Self::ProtocolError | Self::Unsupported | Self::PolicyViolation)
+        matches!(
+            self,
+            Self::ProtocolError | Self::Unsupported | Self::PolicyViolation
+        )
     }
 }
 

@@ -60,8 +60,15 @@ fn load<T: DeserializeOwned>(dir: &'static Dir<'static>) -> Result<Vec<DataFile<
     texts
         .into_iter()
         .map(|(path, text)| match serde_json::from_str(text) {
-            Ok(content) => Ok(DataFile { path, text, content }),
-            Err(error) => Err(DataError { path, error: error.to_string() }),
+            Ok(content) => Ok(DataFile {
+                path,
+                text,
+                content,
+            }),
+            Err(error) => Err(DataError {
+                path,
+                error: error.to_string(),
+            }),
         })
         .collect()
 }

@@ -127,7 +127,10 @@ pub struct ElementId {
 impl ElementId {
     /// The id, or nothing where `lamport` is 0.
     pub fn new(lamport: Integer, replica_id: Name) -> Option<Self> {
-        (lamport.value() > 0).then_some(Self { lamport, replica_id })
+        (lamport.value() > 0).then_some(Self {
+            lamport,
+            replica_id,
+        })
     }
 
     /// The Lamport timestamp, 1 … 2^53−1.
@@ -143,7 +146,12 @@ impl ElementId {
 
 impl fmt::Display for ElementId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "[{},{:?}]", self.lamport.value(), self.replica_id.as_str())
+        write!(
+            f,
+            "[{},{:?}]",
+            self.lamport.value(),
+            self.replica_id.as_str()
+        )
     }
 }
 
@@ -230,7 +238,9 @@ impl<'de> Deserialize<'de> for ParentId {
         match ElementId::new(lamport, replica_id.clone()) {
             Some(id) => Ok(Self::Element(id)),
             None if replica_id.as_str() == ROOT_REPLICA => Ok(Self::Root),
-            None => Err(D::Error::custom("the only id with lamport 0 is [0,\"root\"]")),
+            None => Err(D::Error::custom(
+                "the only id with lamport 0 is [0,\"root\"]",
+            )),
         }
     }
 }

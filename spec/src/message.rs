@@ -96,7 +96,12 @@ impl<'de> Deserialize<'de> for Op {
             let value = value.ok_or_else(|| E::missing_field(field))?;
             serde_json::from_value(value).map_err(|e| E::custom(format_args!("{field}: {e}")))
         }
-        let OpFields { r#type, id, parent_id, value } = OpFields::deserialize(deserializer)?;
+        let OpFields {
+            r#type,
+            id,
+            parent_id,
+            value,
+        } = OpFields::deserialize(deserializer)?;
         Ok(match r#type {
             OpType::Ins => Self::Ins(Insert {
                 parent_id: read("parent_id", parent_id)?,

@@ -101,7 +101,11 @@ struct Block {
 pub fn parse(file: &'static str, text: &str) -> Result<Vec<Requirement>, ParseError> {
     let mut found = Vec::new();
     for Block { line, text } in blocks(text) {
-        let error = |problem: String| ParseError { file, line, problem };
+        let error = |problem: String| ParseError {
+            file,
+            line,
+            problem,
+        };
         let level = level_of(&text);
         let Some((id, sentence)) = split_id(&text) else {
             if let Some(level) = level
@@ -151,7 +155,10 @@ fn blocks(text: &str) -> Vec<Block> {
         }
         let item = line.strip_prefix("- ");
         if item.is_some() || !open {
-            blocks.push(Block { line: index + 1, text: item.unwrap_or(line).to_owned() });
+            blocks.push(Block {
+                line: index + 1,
+                text: item.unwrap_or(line).to_owned(),
+            });
             open = true;
         } else if let Some(block) = blocks.last_mut() {
             block.text.push(' ');
@@ -173,9 +180,13 @@ fn split_id(text: &str) -> Option<(&str, &str)> {
 
 fn is_id(id: &str) -> bool {
     let word = |word: &str| {
-        !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+        !word.is_empty()
+            && word
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
     };
-    id.split_once('.').is_some_and(|(area, name)| word(area) && word(name))
+    id.split_once('.')
+        .is_some_and(|(area, name)| word(area) && word(name))
 }
 
 fn split_untestable(sentence: &str) -> (&str, Option<&str>) {

@@ -122,7 +122,10 @@ fn tagged<T: JsonSchema>(generator: &mut SchemaGenerator, kind: MessageType) -> 
 fn file(name: &str, schema: Value, mut generator: SchemaGenerator) -> SchemaFile {
     let file_name = format!("{name}.schema.json");
     let mut head = Map::new();
-    head.insert("$schema".into(), json!("https://json-schema.org/draft/2020-12/schema"));
+    head.insert(
+        "$schema".into(),
+        json!("https://json-schema.org/draft/2020-12/schema"),
+    );
     head.insert("$id".into(), json!(format!("{ID_BASE}{file_name}")));
     if let Value::Object(fields) = schema {
         head.extend(fields);
@@ -133,7 +136,10 @@ fn file(name: &str, schema: Value, mut generator: SchemaGenerator) -> SchemaFile
     }
     let mut schema = Schema::from(head);
     Plain.transform(&mut schema);
-    SchemaFile { file_name, schema: schema.into() }
+    SchemaFile {
+        file_name,
+        schema: schema.into(),
+    }
 }
 
 /// Drops the `format` names of Rust's integers, which are not of JSON Schema, and the line breaks

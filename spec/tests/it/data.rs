@@ -10,12 +10,19 @@ use crate::{faults, validator};
 
 fn assert_fits_schema(schema: &str, path: &str, text: &str) {
     let value: Value = serde_json::from_str(text).unwrap();
-    assert_eq!(faults(&validator(schema), &value), Vec::<String>::new(), "{path}");
+    assert_eq!(
+        faults(&validator(schema), &value),
+        Vec::<String>::new(),
+        "{path}"
+    );
 }
 
 fn assert_known(path: &str, ids: impl IntoIterator<Item = String>) {
     for id in ids {
-        assert!(requirement::find(&id).is_some(), "{path} cites {id}, which is not in the prose");
+        assert!(
+            requirement::find(&id).is_some(),
+            "{path} cites {id}, which is not in the prose"
+        );
     }
 }
 
@@ -24,7 +31,9 @@ fn names(step: &Step) -> (Vec<String>, Vec<String>, Option<String>) {
     let one = |name: &String| vec![name.clone()];
     match step {
         Step::Connect { on, .. } => (on.names().to_vec(), vec![], None),
-        Step::Join { on, requirement, .. } => (one(on), vec![], requirement.clone()),
+        Step::Join {
+            on, requirement, ..
+        } => (one(on), vec![], requirement.clone()),
         Step::Send { on, .. }
         | Step::SendText { on, .. }
         | Step::SendFragments { on, .. }
@@ -33,11 +42,20 @@ fn names(step: &Step) -> (Vec<String>, Vec<String>, Option<String>) {
         | Step::Drop { on }
         | Step::StopReading { on }
         | Step::ResumeReading { on } => (vec![], one(on), None),
-        Step::Expect { on, requirement, .. } | Step::ExpectUnordered { on, requirement, .. } => {
-            (vec![], on.names().to_vec(), requirement.clone())
+        Step::Expect {
+            on, requirement, ..
         }
-        Step::ExpectClose { on, requirement, .. } => (vec![], one(on), requirement.clone()),
-        Step::Barrier { via, on, requirement } => {
+        | Step::ExpectUnordered {
+            on, requirement, ..
+        } => (vec![], on.names().to_vec(), requirement.clone()),
+        Step::ExpectClose {
+            on, requirement, ..
+        } => (vec![], one(on), requirement.clone()),
+        Step::Barrier {
+            via,
+            on,
+            requirement,
+        } => {
             let mut used = on.names().to_vec();
             used.push(via.clone());
             (vec![], used, requirement.clone())
@@ -48,7 +66,10 @@ fn names(step: &Step) -> (Vec<String>, Vec<String>, Option<String>) {
 
 fn assert_sound(path: &str, scenario: &Scenario) {
     assert_eq!(scenario.id, path, "the id is the path");
-    assert!(scenario.title.chars().count() <= 100, "{path}: the title is one line");
+    assert!(
+        scenario.title.chars().count() <= 100,
+        "{path}: the title is one line"
+    );
     assert_known(path, scenario.requirements.iter().cloned());
     let mut open = BTreeSet::new();
     let mut expects = 0;
@@ -63,7 +84,10 @@ fn assert_sound(path: &str, scenario: &Scenario) {
         assert_known(path, cited);
         let looks = !matches!(
             step,
-            Step::Connect { .. } | Step::Send { .. } | Step::SendText { .. } | Step::SendBytes { .. }
+            Step::Connect { .. }
+                | Step::Send { .. }
+                | Step::SendText { .. }
+                | Step::SendBytes { .. }
         );
         expects += usize::from(looks);
     }
@@ -84,7 +108,12 @@ fn scenarios_are_sound() {
 fn scenarios_have_titles_of_their_own() {
     let mut seen = BTreeSet::new();
     for file in data::scenarios().unwrap() {
-        assert!(seen.insert(file.content.title.clone()), "{}: {}", file.path, file.content.title);
+        assert!(
+            seen.insert(file.content.title.clone()),
+            "{}: {}",
+            file.path,
+            file.content.title
+        );
     }
 }
 

@@ -11,7 +11,11 @@ use crate::{faults, validator};
 
 /// What the schemas say: the text is JSON, and fits the message's own schema and the union.
 fn schema_takes(message: MessageType, text: &str) -> (bool, bool) {
-    let union = if message.is_client() { "client-message" } else { "server-message" };
+    let union = if message.is_client() {
+        "client-message"
+    } else {
+        "server-message"
+    };
     let Ok(value) = serde_json::from_str::<Value>(text) else {
         return (false, false);
     };
@@ -28,7 +32,9 @@ fn serde_takes(message: MessageType, text: &str) -> bool {
 }
 
 fn check(message: MessageType, row: &FrameRow) -> Option<String> {
-    let FrameRow { name, valid, text, .. } = row;
+    let FrameRow {
+        name, valid, text, ..
+    } = row;
     let (own, union) = schema_takes(message, text);
     let serde = serde_takes(message, text);
     ([own, union, serde] != [*valid; 3]).then(|| {
@@ -49,7 +55,13 @@ fn schema_serde_and_prose_agree() {
         let message = table.content.message;
         assert_eq!(table.path, message.name().replace('_', "-"));
         rows += table.content.frames.len();
-        disagreements.extend(table.content.frames.iter().filter_map(|row| check(message, row)));
+        disagreements.extend(
+            table
+                .content
+                .frames
+                .iter()
+                .filter_map(|row| check(message, row)),
+        );
     }
     assert!(disagreements.is_empty(), "{}", disagreements.join("\n"));
     assert!(rows > 300, "{rows} rows");
@@ -60,9 +72,19 @@ fn rows_are_named_once_and_cite_requirements() {
     for table in data::frames().unwrap() {
         let mut names = BTreeSet::new();
         for row in &table.content.frames {
-            assert!(names.insert(&row.name), "{}: {} stands twice", table.path, row.name);
+            assert!(
+                names.insert(&row.name),
+                "{}: {} stands twice",
+                table.path,
+                row.name
+            );
             for id in &row.requirements {
-                assert!(requirement::find(id).is_some(), "{}/{}: no {id}", table.path, row.name);
+                assert!(
+                    requirement::find(id).is_some(),
+                    "{}/{}: no {id}",
+                    table.path,
+                    row.name
+                );
             }
         }
     }
@@ -72,6 +94,10 @@ fn rows_are_named_once_and_cite_requirements() {
 fn every_message_has_valid_and_invalid_rows() {
     for table in data::frames().unwrap() {
         let valid = table.content.frames.iter().filter(|row| row.valid).count();
-        assert!(valid > 1 && valid < table.content.frames.len(), "{}", table.path);
+        assert!(
+            valid > 1 && valid < table.content.frames.len(),
+            "{}",
+            table.path
+        );
     }
 }

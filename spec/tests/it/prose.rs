@@ -27,7 +27,11 @@ fn fenced(info: &str) -> Vec<(&'static str, usize, &'static str)> {
 
 fn assert_fits(place: &str, schema: &str, text: &str) {
     let value: Value = serde_json::from_str(text).unwrap_or_else(|e| panic!("{place}: {e}"));
-    assert_eq!(faults(&validator(schema), &value), Vec::<String>::new(), "{place}");
+    assert_eq!(
+        faults(&validator(schema), &value),
+        Vec::<String>::new(),
+        "{place}"
+    );
 }
 
 #[test]
@@ -44,7 +48,11 @@ fn ids_stand_once() {
     let mut seen = BTreeSet::new();
     for requirement in requirement::requirements() {
         let place = format!("{}:{}", requirement.file, requirement.line);
-        assert!(seen.insert(&requirement.id), "{place}: {} stands twice", requirement.id);
+        assert!(
+            seen.insert(&requirement.id),
+            "{place}: {} stands twice",
+            requirement.id
+        );
     }
     assert!(seen.len() > 100);
 }
@@ -60,10 +68,15 @@ fn ids_cited_in_the_prose_exist() {
         for cited in text.split('`') {
             let is_id = cited.split_once('.').is_some_and(|(area, name)| {
                 areas.contains(area)
-                    && name.chars().all(|c| c.is_ascii_lowercase() || c == '-' || c.is_ascii_digit())
+                    && name
+                        .chars()
+                        .all(|c| c.is_ascii_lowercase() || c == '-' || c.is_ascii_digit())
                     && name != "md"
             });
-            assert!(!is_id || requirement::find(cited).is_some(), "{file} cites {cited}");
+            assert!(
+                !is_id || requirement::find(cited).is_some(),
+                "{file} cites {cited}"
+            );
         }
     }
 }
@@ -101,7 +114,14 @@ fn the_table_of_close_codes_is_that_of_the_types() {
     let in_table: BTreeSet<u16> = protocol
         .lines()
         .filter(|line| line.starts_with('|'))
-        .filter_map(|line| line.trim_end_matches('|').rsplit('|').next()?.trim().parse().ok())
+        .filter_map(|line| {
+            line.trim_end_matches('|')
+                .rsplit('|')
+                .next()?
+                .trim()
+                .parse()
+                .ok()
+        })
         .collect();
     let mut in_types: BTreeSet<u16> = CloseCode::ALL.into_iter().map(CloseCode::code).collect();
     for named_in_text in [1000, 1001] {

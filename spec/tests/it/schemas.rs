@@ -15,8 +15,14 @@ fn committed_schemas_are_those_of_the_types() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
-    let expected: Vec<String> = schema::all().into_iter().map(|file| file.file_name).collect();
-    assert_eq!(names, expected, "run `cargo schemas` and remove what it does not write");
+    let expected: Vec<String> = schema::all()
+        .into_iter()
+        .map(|file| file.file_name)
+        .collect();
+    assert_eq!(
+        names, expected,
+        "run `cargo schemas` and remove what it does not write"
+    );
     for file in schema::all() {
         let committed = std::fs::read_to_string(folder.join(&file.file_name)).unwrap();
         assert!(
@@ -35,7 +41,10 @@ fn schemas_are_valid_and_described() {
         for key in ["$schema", "$id", "title", "description"] {
             assert!(file.schema[key].is_string(), "{name} has no {key}");
         }
-        assert!(file.schema["$id"].as_str().unwrap().ends_with(name), "{name}: wrong $id");
+        assert!(
+            file.schema["$id"].as_str().unwrap().ends_with(name),
+            "{name}: wrong $id"
+        );
     }
 }
 
@@ -44,9 +53,16 @@ fn examples_fit_their_schemas() {
     let mut seen = 0;
     for file in schema::all() {
         let name = file.file_name.trim_end_matches(".schema.json");
-        let examples = file.schema["examples"].as_array().cloned().unwrap_or_default();
+        let examples = file.schema["examples"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
         for example in &examples {
-            assert_eq!(faults(&validator(name), example), Vec::<String>::new(), "{name}");
+            assert_eq!(
+                faults(&validator(name), example),
+                Vec::<String>::new(),
+                "{name}"
+            );
             seen += 1;
         }
     }
@@ -57,7 +73,11 @@ fn examples_fit_their_schemas() {
 fn unions_hold_every_message() {
     for (union, count) in [("client-message", 2), ("server-message", 3)] {
         let schema = schema::find(union).unwrap();
-        assert_eq!(schema["oneOf"].as_array().map(Vec::len), Some(count), "{union}");
+        assert_eq!(
+            schema["oneOf"].as_array().map(Vec::len),
+            Some(count),
+            "{union}"
+        );
         let tags: Vec<&Value> = schema["oneOf"]
             .as_array()
             .unwrap()
