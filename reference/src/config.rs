@@ -1,0 +1,61 @@
+//! The limits of the server, each with its unit, its default and what it may be.
+//!
+//! Deliberately absent: the address and the log format, which are the program's.
+
+use std::io;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+
+/// What [`Config::max_message_bytes`] may be. Source: `transport.takes-64k`, `transport.bounds-16m`.
+pub const MESSAGE_BYTES: RangeInclusive<usize> = 64 * KIB..=16 * MIB;
+
+/// What [`Config::max_waiting_bytes`] may be. Source: `slow.floor`, `slow.ceiling`.
+pub const WAITING_BYTES: RangeInclusive<usize> = MIB..=15 * MIB;
+
+/// What [`Config::hello_timeout`] may be, in seconds. Source: `close.hello-timeout`.
+pub const HELLO_SECONDS: RangeInclusive<u64> = 5..=60;
+
+/// The limits of a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The greatest message taken from a client, in bytes of the whole message.
+    pub max_message_bytes: usize,
+    /// How many bytes of echoes may wait for one connection before it is closed as slow.
+    pub max_waiting_bytes: usize,
+    /// How long a client has for its `hello`, from the opening of the WebSocket.
+    pub hello_timeout: Duration,
+    /// How long a document without connections stays in memory.
+    pub idle: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            max_message_bytes: MIB,
+            max_waiting_bytes: 8 * MIB,
+            // Above the least that the protocol allows: the client's clock may start later than ours.
+            hello_timeout: Duration::from_secs(6),
+            idle: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Config {
+    /// Errors: a limit outside of what it may be, as [`io::ErrorKind::InvalidInput`].
+    pub fn check(&self) -> io::Result<()> {
+        let wrong = |what: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+        if !MESSAGE_BYTES.contains(&self.max_message_bytes) {
+            return wrong("max_message_bytes must be 64 KiB to 16 MiB");
+        }
+        if !WAITING_BYTES.contains(&self.max_waiting_bytes) {
+            return wrong("max_waiting_bytes must be 1 MiB to 15 MiB");
+        }
+        if !HELLO_SECONDS.contains(&self.hello_timeout.as_secs()) {
+            return wrong("hello_timeout must be 5 to 60 seconds");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,377 @@
+//! One WebSocket: `hello`, then a reader and a writer side by side, then the close.
+//!
+//! The WebSocket library is used here and nowhere else, over a socket that stays in reach: after an
+//! oversized or broken frame, what the peer still sends must be read and dropped, or TCP would
+//! reset the connection and lose the close frame (`close.delivered`).
+//!
+//! Deliberately absent: pings of the server's own. A dead peer is found by its backlog or by TCP.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use bytes::Bytes;
+use collab_spec::close::CloseCode;
+use collab_spec::message::{ClientMessage, Hello, OpSubmission};
+use futures_util::{Sink, SinkExt, Stream, StreamExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tracing::{Instrument, debug, info, info_span};
+
+use crate::config::Config;
+use crate::document::Submitted;
+use crate::hub::Hub;
+use crate::room::Seat;
+use crate::violation::Violation;
+
+/// What one connection reads at a time; the library keeps this much for it even when idle.
+const READ_BUFFER_BYTES: usize = 8 << 10;
+
+/// What the library collects before it writes to the socket.
+const WRITE_BUFFER_BYTES: usize = 16 << 10;
+
+/// What may wait in the library's buffer; only the pongs for a peer that does not read pile up there.
+const MAX_WRITE_BUFFER_BYTES: usize = 2 << 20;
+
+/// A longer message is sent in frames of so many bytes: the library moves what is left of a frame
+/// after every write, which is quadratic in the frame.
+const FRAGMENT_BYTES: usize = 256 << 10;
+
+/// How long what is queued may take to be sent before a close. Source: `close.flush`.
+const FLUSH_TIME: Duration = Duration::from_secs(5);
+
+/// How long the close itself may take. Source: `close.delivered`, `slow.drops-tcp`.
+const CLOSE_TIME: Duration = Duration::from_secs(5);
+
+/// How much is read and dropped after a close frame that the peer can't have got yet.
+const MAX_DRAIN_BYTES: usize = 64 << 20;
+
+/// A reader lets its writer run after so many messages.
+const MESSAGES_A_TURN: u32 = 64;
+
+/// Why a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The client broke the protocol.
+    Violated(Violation),
+    /// The server shuts down.
+    Shutdown,
+    /// The client sent a close frame.
+    ClosedByClient,
+    /// The socket is of no use any more.
+    Gone,
+}
+
+/// The `Sec-WebSocket-Accept` for a `Sec-WebSocket-Key`.
+pub(crate) fn accept_key(key: &[u8]) -> String {
+    derive_accept_key(key)
+}
+
+/// Serves a socket that has just been upgraded, to its end.
+pub(crate) async fn run<S>(io: S, hub: Arc<Hub>, mut shutdown: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let limits = library_limits(hub.config());
+    let mut ws = WebSocketStream::from_raw_socket(io, Role::Server, Some(limits)).await;
+    let hello = tokio::select! {
+        hello = receive_hello(&mut ws, hub.config()) => hello,
+        () = told(&mut shutdown) => Err(End::Shutdown),
+    };
+    match hello {
+        Ok(hello) => {
+            let (doc_id, client_id) = (hello.doc_id.as_str(), hello.client_id.as_str());
+            let span = info_span!("connection", doc_id, client_id);
+            let session = async {
+                let lease = hub.lease(&hello.doc_id);
+                let (seat, opening) = lease.room().await.join(hello.last_seen_server_seq.value());
+                info!(
+                    last_seen_server_seq = hello.last_seen_server_seq.value(),
+                    "joined"
+                );
+                let (ws, end) = converse(ws, &seat, opening, &hello, shutdown).await;
+                info!(?end, "left");
+                drop(seat);
+                drop(lease);
+                finish(ws, end).await;
+            };
+            session.instrument(span).await;
+        }
+        Err(end) => {
+            debug!(?end, "ended without a hello");
+            finish(ws, end).await;
+        }
+    }
+}
+
+fn library_limits(config: &Config) -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(WRITE_BUFFER_BYTES)
+        .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)
+        .max_message_size(Some(config.max_message_bytes))
+        .max_frame_size(Some(config.max_message_bytes))
+}
+
+/// Waits until the server shuts down.
+async fn told(shutdown: &mut watch::Receiver<bool>) {
+    // An error says that the server is gone altogether.
+    let _ = shutdown.wait_for(|&shutting_down| shutting_down).await;
+}
+
+async fn receive_hello<R>(stream: &mut R, config: &Config) -> Result<Hello, End>
+where
+    R: Stream<Item = Result<Message, Error>> + Unpin,
+{
+    match timeout(config.hello_timeout, receive(stream)).await {
+        Ok(Ok(ClientMessage::Hello(hello))) => Ok(hello),
+        Ok(Ok(ClientMessage::Op(_))) => Err(End::Violated(Violation::NoHello)),
+        Ok(Err(end)) => Err(end),
+        Err(_) => Err(End::Violated(Violation::HelloTimeout)),
+    }
+}
+
+/// The next message of the client. Pings are answered by the library, on the next read.
+///
+/// Source: `close.order`: size and encoding are checked by the library before the kind and the form.
+async fn receive<R>(stream: &mut R) -> Result<ClientMessage, End>
+where
+    R: Stream<Item = Result<Message, Error>> + Unpin,
+{
+    loop {
+        let Some(received) = stream.next().await else {
+            return Err(End::Gone);
+        };
+        match received.map_err(|error| end_of(&error))? {
+            Message::Text(text) => {
+                return serde_json::from_str(&text).map_err(|error| {
+                    debug!(%error, "malformed message");
+                    End::Violated(Violation::Malformed)
+                });
+            }
+            Message::Binary(_) => return Err(End::Violated(Violation::Binary)),
+            Message::Close(_) => return Err(End::ClosedByClient),
+            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+        }
+    }
+}
+
+/// What a failed read means for the connection.
+fn end_of(error: &Error) -> End {
+    match error {
+        Error::Capacity(_) => End::Violated(Violation::MessageTooBig),
+        Error::Utf8(_) => End::Violated(Violation::NotUtf8),
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => End::Gone,
+        Error::Protocol(_) | Error::AttackAttempt => End::Violated(Violation::Framing),
+        _ => End::Gone,
+    }
+}
+
+/// Reads and writes until something ends the conversation, then sends what is still queued.
+async fn converse<S>(
+    ws: WebSocketStream<S>,
+    seat: &Seat,
+    opening: Vec<Bytes>,
+    hello: &Hello,
+    mut shutdown: watch::Receiver<bool>,
+) -> (WebSocketStream<S>, End)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let (mut sink, mut stream) = ws.split();
+    let end = {
+        let last = AtomicU64::new(u64::MAX);
+        let mut writer = Box::pin(write(&mut sink, seat, opening, &last));
+        let mut writing = true;
+        let end = {
+            let mut reader = Box::pin(read(&mut stream, seat, hello));
+            loop {
+                tokio::select! {
+                    end = &mut reader => break end,
+                    _ = &mut writer, if writing => {
+                        // The peer has stopped listening, but what it sent before is still handled
+                        // (`session.sent-before-close`).
+                        writing = false;
+                        seat.stop_listening();
+                    }
+                    () = seat.signals().too_slow.notified() => {
+                        break End::Violated(Violation::TooSlow);
+                    }
+                    () = told(&mut shutdown) => break End::Shutdown,
+                }
+            }
+        };
+        let flush = match end {
+            End::Violated(Violation::TooSlow) | End::ClosedByClient | End::Gone => false,
+            End::Violated(_) | End::Shutdown => writing,
+        };
+        if flush {
+            last.store(seat.head(), Relaxed);
+            seat.signals().wake.notify_one();
+            let dropping = async {
+                while let Some(Ok(_)) = stream.next().await {}
+                std::future::pending::<()>().await;
+            };
+            let flushing = async {
+                tokio::select! {
+                    _ = writer => {}
+                    () = dropping => {}
+                }
+            };
+            // What can't be sent in time is not sent.
+            let _ = timeout(FLUSH_TIME, flushing).await;
+        }
+        end
+    };
+    let ws = stream.reunite(sink).expect("both halves are of one socket");
+    (ws, end)
+}
+
+/// Handles the client's messages in order, to the first that ends the connection.
+async fn read<R>(stream: &mut R, seat: &Seat, hello: &Hello) -> End
+where
+    R: Stream<Item = Result<Message, Error>> + Unpin,
+{
+    for turn in (0..MESSAGES_A_TURN).cycle() {
+        if turn == 0 {
+            tokio::task::yield_now().await;
+        }
+        seat.clearance().await;
+        let handled = match receive(stream).await {
+            Ok(ClientMessage::Hello(_)) => Err(Violation::SecondHello),
+            Ok(ClientMessage::Op(op)) => submit(seat, hello, &op),
+            Err(end) => return end,
+        };
+        if let Err(violation) = handled {
+            return End::Violated(violation);
+        }
+    }
+    unreachable!("the turns go round for ever")
+}
+
+fn submit(seat: &Seat, hello: &Hello, op: &OpSubmission) -> Result<(), Violation> {
+    if op.doc_id != hello.doc_id {
+        return Err(Violation::OtherDocument);
+    }
+    if op.client_id != hello.client_id {
+        return Err(Violation::OtherClient);
+    }
+    match seat.submit(&op.client_id, &op.client_msg_id, &op.op)? {
+        Submitted::New(server_seq) => debug!(server_seq, "op accepted"),
+        Submitted::Duplicate(server_seq) => debug!(server_seq, "op sent again"),
+    }
+    Ok(())
+}
+
+/// Sends the opening, then whatever the room has for this connection; ends when all up to `last` is
+/// sent, or when the socket fails.
+async fn write<W>(
+    sink: &mut W,
+    seat: &Seat,
+    opening: Vec<Bytes>,
+    last: &AtomicU64,
+) -> Result<(), Error>
+where
+    W: Sink<Message, Error = Error> + Unpin,
+{
+    let mut batch = opening;
+    while !seat.has_taken(last.load(Relaxed)) || !batch.is_empty() {
+        // Without pongs before it, a batch always fits into the library's buffer.
+        sink.flush().await?;
+        for message in batch {
+            for frame in frames(message) {
+                sink.feed(frame).await?;
+                seat.progressed();
+            }
+        }
+        sink.flush().await?;
+        seat.progressed();
+        batch = seat.take();
+        if batch.is_empty() && last.load(Relaxed) == u64::MAX {
+            seat.signals().wake.notified().await;
+            batch = seat.take();
+        }
+    }
+    Ok(())
+}
+
+/// A message as one text frame, or as several where it is long.
+fn frames(message: Bytes) -> impl Iterator<Item = Message> {
+    let mut rest = Some(message);
+    let mut kind = Data::Text;
+    std::iter::from_fn(move || {
+        let mut payload = rest.take()?;
+        if payload.len() > FRAGMENT_BYTES {
+            rest = Some(payload.split_off(FRAGMENT_BYTES));
+        }
+        let opcode = OpCode::Data(std::mem::replace(&mut kind, Data::Continue));
+        Some(Message::Frame(Frame::message(
+            payload,
+            opcode,
+            rest.is_none(),
+        )))
+    })
+}
+
+/// Closes the connection as its end asks for, within [`CLOSE_TIME`].
+async fn finish<S>(mut ws: WebSocketStream<S>, end: End)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let closing = async {
+        match end {
+            End::Gone => {}
+            // The library has the answer ready and sends it on the next read.
+            End::ClosedByClient => while let Some(Ok(_)) = ws.next().await {},
+            End::Shutdown => close(&mut ws, CloseCode::GoingAway, "the server shuts down").await,
+            End::Violated(violation) => {
+                let (code, reason) = violation.close();
+                close(&mut ws, code, reason).await;
+            }
+        }
+    };
+    // A peer that takes longer is dropped.
+    let _ = timeout(CLOSE_TIME, closing).await;
+}
+
+/// Sends a close frame, then reads on until the peer has closed too.
+async fn close<S>(ws: &mut WebSocketStream<S>, code: CloseCode, reason: &'static str)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let frame = CloseFrame {
+        code: code.code().into(),
+        reason: reason.into(),
+    };
+    if ws.send(Message::Close(Some(frame))).await.is_err() {
+        return;
+    }
+    loop {
+        match ws.next().await {
+            Some(Ok(Message::Close(_))) => return,
+            Some(Ok(_)) => {}
+            Some(Err(_)) | None => break,
+        }
+    }
+    // No frames can be made out any more: end our side, and read what comes as mere bytes.
+    let io = ws.get_mut();
+    if io.shutdown().await.is_err() {
+        return;
+    }
+    let mut scratch = [0; READ_BUFFER_BYTES];
+    let mut drained = 0;
+    while drained < MAX_DRAIN_BYTES {
+        match io.read(&mut scratch).await {
+            Ok(0) | Err(_) => return,
+            Ok(read) => drained += read,
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! The store's seam: what keeps a document while nobody has it open, and the in-memory store.
+//!
+//! Deliberately absent: failures and waiting. Memory has neither; a store on disk will bring both.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use collab_spec::id::Name;
+use collab_spec::message::Op;
+
+use crate::text::Span;
+
+/// An accepted op, as the log keeps it under its `server_seq`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoggedOp {
+    /// The client that submitted it.
+    pub origin_client_id: Name,
+    /// The `client_msg_id` under which it was accepted.
+    pub client_msg_id: Name,
+    /// The edit.
+    pub op: Op,
+}
+
+/// The text of a document after all ops up to a `server_seq`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The last op that the snapshot holds.
+    pub server_seq: u64,
+    /// The elements in document order.
+    pub spans: Vec<Span>,
+    /// The ops that wait for an element.
+    pub pending: Vec<Op>,
+}
+
+/// All documents, open or not.
+pub trait Store: Send + Sync + 'static {
+    /// The log of one document, empty where the store has none.
+    ///
+    /// The caller sees to it that a document has one log at a time.
+    fn open(&self, doc_id: &Name) -> Box<dyn Log>;
+}
+
+/// One document's accepted ops, numbered from 1, and its snapshots.
+pub trait Log: Send {
+    /// The seq of the last op; 0 where there is none.
+    fn head(&self) -> u64;
+
+    /// Appends an op and gives it the next seq.
+    fn append(&mut self, op: LoggedOp) -> u64;
+
+    /// The ops with the seqs from `after + 1` on, at most `limit` of them.
+    fn ops_since(&self, after: u64, limit: usize) -> Vec<LoggedOp>;
+
+    /// The newest snapshot, if there is one.
+    fn latest_snapshot(&self) -> Option<Snapshot>;
+
+    /// Keeps a snapshot in place of older ones.
+    fn put_snapshot(&mut self, snapshot: Snapshot);
+}
+
+/// A store that lives as long as the process.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    shelf: Arc<Mutex<HashMap<Name, Arc<Mutex<Kept>>>>>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    ops: Vec<LoggedOp>,
+    snapshot: Option<Snapshot>,
+}
+
+#[derive(Debug)]
+struct MemoryLog {
+    doc_id: Name,
+    kept: Arc<Mutex<Kept>>,
+    shelf: Arc<Mutex<HashMap<Name, Arc<Mutex<Kept>>>>>,
+}
+
+impl MemoryStore {
+    /// How many documents have at least one op.
+    pub fn documents(&self) -> usize {
+        lock(&self.shelf).len()
+    }
+}
+
+impl Store for MemoryStore {
+    fn open(&self, doc_id: &Name) -> Box<dyn Log> {
+        let kept = lock(&self.shelf).get(doc_id).cloned().unwrap_or_default();
+        Box::new(MemoryLog {
+            doc_id: doc_id.clone(),
+            kept,
+            shelf: Arc::clone(&self.shelf),
+        })
+    }
+}
+
+impl Log for MemoryLog {
+    fn head(&self) -> u64 {
+        lock(&self.kept).ops.len() as u64
+    }
+
+    fn append(&mut self, op: LoggedOp) -> u64 {
+        let mut kept = lock(&self.kept);
+        if kept.ops.is_empty() {
+            // A document is shelved with its first op, so that one only looked at leaves nothing.
+            lock(&self.shelf).insert(self.doc_id.clone(), Arc::clone(&self.kept));
+        }
+        kept.ops.push(op);
+        kept.ops.len() as u64
+    }
+
+    fn ops_since(&self, after: u64, limit: usize) -> Vec<LoggedOp> {
+        let kept = lock(&self.kept);
+        let after = usize::try_from(after)
+            .unwrap_or(usize::MAX)
+            .min(kept.ops.len());
+        kept.ops[after..].iter().take(limit).cloned().collect()
+    }
+
+    fn latest_snapshot(&self) -> Option<Snapshot> {
+        lock(&self.kept).snapshot.clone()
+    }
+
+    fn put_snapshot(&mut self, snapshot: Snapshot) {
+        lock(&self.kept).snapshot = Some(snapshot);
+    }
+}
+
+/// Locks; a panic elsewhere leaves nothing half done under these locks.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,423 @@
+//! One document with its connections: order, log and fan-out under one lock, never held across a
+//! wait.
+//!
+//! A connection has no queue of echoes. It has a cursor, the last seq that its writer has taken, and
+//! takes what lies behind the cursor whenever its socket is ready. Replay and live echoes are thus
+//! one thing, and nothing can fall between them. An echo is encoded once, when its op is accepted;
+//! only what has left the short tail is encoded again from the log.
+//!
+//! Deliberately absent: sockets and close frames (the connection's), the life of rooms (the hub's).
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use collab_spec::id::{Integer, Name};
+use collab_spec::message::{HelloAck, Op, OpEcho, Resync, ServerMessage};
+use tokio::sync::Notify;
+
+use crate::document::{Document, Submitted, Sync};
+use crate::log::LoggedOp;
+use crate::violation::Violation;
+
+/// How many bytes of encoded echoes a room keeps for its connections to share.
+const TAIL_BYTES: usize = 1 << 20;
+
+/// How many bytes a writer takes at a time, give or take a frame.
+const BATCH_BYTES: usize = 64 << 10;
+
+/// How many ops a writer takes at a time from the log.
+const BATCH_OPS: usize = 256;
+
+/// Senders wait for connections that have more than this to read, in bytes.
+const CROWDED_BYTES: u64 = 1 << 20;
+
+/// A sender with more private answers than this to read is not read from.
+const MAX_ANSWERS: usize = 1024;
+
+/// A connection whose socket took nothing for so long has stopped reading: nobody waits for it.
+///
+/// Source: `slow.no-delay`.
+const STALLED_AFTER: Duration = Duration::from_millis(500);
+
+/// A document and the connections that have it open.
+pub struct Room {
+    doc_id: Name,
+    max_waiting: u64,
+    inner: Mutex<Inner>,
+    opened: Instant,
+    /// Whether some connection had much to read when the last op was accepted.
+    crowded: AtomicBool,
+    /// Told when such a connection has read; senders wait for it.
+    relief: Notify,
+}
+
+struct Inner {
+    document: Document,
+    members: HashMap<u64, Member>,
+    next_member: u64,
+    /// The encoded echoes of the newest ops, up to the head.
+    tail: VecDeque<Bytes>,
+    tail_bytes: usize,
+    /// The bytes of all echoes encoded since the room was opened.
+    echoed: u64,
+}
+
+struct Member {
+    signals: Arc<Signals>,
+    /// The last seq that the writer has taken.
+    cursor: u64,
+    /// The head at the end of the sync. What lies before it does not count as waiting.
+    baseline: u64,
+    /// What [`Inner::echoed`] was at the greater of cursor and baseline.
+    taken: u64,
+    /// The seqs of ops sent again, to be echoed to this connection alone.
+    answers: VecDeque<u64>,
+}
+
+/// What a room tells a connection, beside what there is to take.
+#[derive(Debug, Default)]
+pub struct Signals {
+    /// There may be something to take.
+    pub wake: Notify,
+    /// Too much waits for the connection; it is no longer a member.
+    pub too_slow: Notify,
+    /// When the socket last took something, in milliseconds since the room was opened.
+    progress: AtomicU64,
+}
+
+/// A connection's place in a room; leaves the room when dropped.
+pub struct Seat {
+    room: Arc<Room>,
+    member: u64,
+    signals: Arc<Signals>,
+}
+
+impl Room {
+    /// Opens a room for a document. Units: `max_waiting` is in bytes.
+    pub fn new(doc_id: Name, document: Document, max_waiting: usize) -> Self {
+        let inner = Inner {
+            document,
+            members: HashMap::new(),
+            next_member: 0,
+            tail: VecDeque::new(),
+            tail_bytes: 0,
+            echoed: 0,
+        };
+        Self {
+            doc_id,
+            max_waiting: max_waiting as u64,
+            inner: Mutex::new(inner),
+            opened: Instant::now(),
+            crowded: AtomicBool::new(false),
+            relief: Notify::new(),
+        }
+    }
+
+    /// Whether the document has no op. Never waits: a room that is being saved is not empty.
+    pub fn is_empty(&self) -> bool {
+        self.inner
+            .try_lock()
+            .is_ok_and(|inner| inner.document.head() == 0)
+    }
+
+    /// Puts a snapshot into the store.
+    pub fn save(&self) {
+        self.lock().document.save();
+    }
+
+    /// Takes a connection in; gives its seat and the messages that begin it: the ack and, where the
+    /// sync is not a replay, the resync.
+    ///
+    /// Source: `session.ack-first`, `session.sync-before-live`, section 7 of the protocol.
+    pub fn join(self: &Arc<Self>, last_seen: u64) -> (Seat, Vec<Bytes>) {
+        let signals = Arc::new(Signals::default());
+        let (member, head, resync) = {
+            let mut inner = self.lock();
+            let head = inner.document.head();
+            let (cursor, resync) = match inner.document.sync(last_seen) {
+                Sync::Replay => (last_seen, None),
+                Sync::Resync => (head, Some(inner.document.text())),
+            };
+            let member = inner.next_member;
+            inner.next_member += 1;
+            let taken = inner.echoed;
+            let state = Member {
+                signals: Arc::clone(&signals),
+                cursor,
+                baseline: head,
+                taken,
+                answers: VecDeque::new(),
+            };
+            inner.members.insert(member, state);
+            (member, head, resync)
+        };
+        let doc_id = self.doc_id.clone();
+        let server_seq = on_wire(head);
+        let mut opening = vec![encode(&ServerMessage::HelloAck(HelloAck {
+            doc_id: doc_id.clone(),
+            server_seq,
+        }))];
+        if let Some(full_text) = resync {
+            opening.push(encode(&ServerMessage::Resync(Resync {
+                doc_id,
+                server_seq,
+                full_text,
+            })));
+        }
+        (
+            Seat {
+                room: Arc::clone(self),
+                member,
+                signals,
+            },
+            opening,
+        )
+    }
+
+    fn echo(&self, seq: u64, op: LoggedOp) -> Bytes {
+        encode(&ServerMessage::OpEcho(OpEcho {
+            doc_id: self.doc_id.clone(),
+            server_seq: on_wire(seq),
+            origin_client_id: op.origin_client_id,
+            client_msg_id: op.client_msg_id,
+            op: op.op,
+        }))
+    }
+
+    /// Milliseconds since the room was opened.
+    fn clock(&self) -> u64 {
+        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Locks. A panic under the lock is a bug of this crate; going on serves the others best.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seat {
+    /// What the room tells this connection.
+    pub fn signals(&self) -> &Signals {
+        &self.signals
+    }
+
+    /// The seq of the document's last accepted op.
+    pub fn head(&self) -> u64 {
+        self.room.lock().document.head()
+    }
+
+    /// Whether the writer has taken every echo up to `seq`, and every private answer.
+    pub fn has_taken(&self, seq: u64) -> bool {
+        let inner = self.room.lock();
+        let member = inner.members.get(&self.member);
+        member.is_none_or(|member| member.cursor >= seq && member.answers.is_empty())
+    }
+
+    /// Submits an op: a new one goes to every connection, one sent again is answered here alone.
+    ///
+    /// Errors: a breach of the rules on ids.
+    ///
+    /// Source: `seq.fan-out`, `submit.answer-private`.
+    pub fn submit(
+        &self,
+        client_id: &Name,
+        client_msg_id: &Name,
+        op: &Op,
+    ) -> Result<Submitted, Violation> {
+        let mut inner = self.room.lock();
+        let submitted = inner.document.submit(client_id, client_msg_id, op)?;
+        match submitted {
+            Submitted::New(seq) => {
+                let echo = LoggedOp {
+                    origin_client_id: client_id.clone(),
+                    client_msg_id: client_msg_id.clone(),
+                    op: op.clone(),
+                };
+                let echo = self.room.echo(seq, echo);
+                let crowded = inner.publish(echo, self.room.max_waiting);
+                self.room.crowded.store(crowded, Relaxed);
+            }
+            Submitted::Duplicate(seq) => {
+                if let Some(member) = inner.members.get_mut(&self.member) {
+                    member.answers.push_back(seq);
+                    member.signals.wake.notify_one();
+                    if member.answers.len() > MAX_ANSWERS {
+                        self.room.crowded.store(true, Relaxed);
+                    }
+                }
+            }
+        }
+        Ok(submitted)
+    }
+
+    /// The next frames for this connection, none where it has all.
+    ///
+    /// A private answer comes once the cursor has reached its seq (`submit.answer-order`).
+    pub fn take(&self) -> Vec<Bytes> {
+        let mut inner = self.room.lock();
+        let (frames, relieved) = inner.take(&self.room, self.member);
+        drop(inner);
+        if relieved {
+            self.room.relief.notify_waiters();
+        }
+        frames
+    }
+
+    /// Notes that the socket has taken something.
+    pub fn progressed(&self) {
+        self.signals.progress.store(self.room.clock(), Relaxed);
+    }
+
+    /// Waits until this connection may submit again: until its own echoes do not pile up, nor those
+    /// of others that still read.
+    ///
+    /// Source: `slow.pause-senders`, `slow.readers-safe`, `slow.no-delay`.
+    pub async fn clearance(&self) {
+        while self.room.crowded.load(Relaxed) {
+            let relief = self.room.relief.notified();
+            tokio::pin!(relief);
+            relief.as_mut().enable();
+            let Some(wait) = self.room.lock().crowded(self.member, self.room.clock()) else {
+                return;
+            };
+            // Timing out means that a connection may have stopped reading in the meantime.
+            let _ = tokio::time::timeout(wait, relief).await;
+        }
+    }
+
+    /// Leaves the room but keeps the seat, to submit what has been received and nothing more.
+    pub fn stop_listening(&self) {
+        self.room.lock().members.remove(&self.member);
+        self.room.relief.notify_waiters();
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.stop_listening();
+    }
+}
+
+impl Inner {
+    /// Gives an echo to every member, and drops those for whom it is too much. Whether anyone has
+    /// much to read then.
+    fn publish(&mut self, echo: Bytes, max_waiting: u64) -> bool {
+        self.echoed += echo.len() as u64;
+        self.tail_bytes += echo.len();
+        self.tail.push_back(echo);
+        while self.tail_bytes > TAIL_BYTES
+            && let Some(oldest) = self.tail.pop_front()
+        {
+            self.tail_bytes -= oldest.len();
+        }
+        let echoed = self.echoed;
+        let mut crowded = false;
+        self.members.retain(|_, member| {
+            let fits = member.waiting(echoed) <= max_waiting;
+            match fits {
+                true => member.signals.wake.notify_one(),
+                false => member.signals.too_slow.notify_one(),
+            }
+            crowded |= member.is_crowded(echoed);
+            fits
+        });
+        crowded
+    }
+
+    fn take(&mut self, room: &Room, member: u64) -> (Vec<Bytes>, bool) {
+        let Some(member) = self.members.get_mut(&member) else {
+            return (Vec::new(), false);
+        };
+        let crowded = member.is_crowded(self.echoed);
+        let head = self.document.head();
+        let tail_start = head - self.tail.len() as u64;
+        let mut batch = Batch {
+            frames: Vec::new(),
+            bytes: 0,
+        };
+        if member.cursor < tail_start {
+            for op in self.document.ops_since(member.cursor, BATCH_OPS) {
+                let seq = member.cursor + 1;
+                batch.push(member.pass(room.echo(seq, op)));
+                if batch.is_full() {
+                    break;
+                }
+            }
+        }
+        while member.cursor >= tail_start && member.cursor < head && !batch.is_full() {
+            let at = usize::try_from(member.cursor - tail_start).expect("the tail is in memory");
+            batch.push(member.pass(self.tail[at].clone()));
+        }
+        while let Some(&seq) = member.answers.front()
+            && seq <= member.cursor
+            && !batch.is_full()
+        {
+            member.answers.pop_front();
+            batch.push(room.echo(seq, self.document.op(seq)));
+        }
+        (batch.frames, crowded)
+    }
+
+    /// How long a sender has to wait before it looks again; nothing where it may go on.
+    fn crowded(&self, sender: u64, now: u64) -> Option<Duration> {
+        self.members
+            .iter()
+            .filter(|(_, member)| member.is_crowded(self.echoed))
+            .filter_map(|(&id, member)| {
+                if id == sender {
+                    return Some(STALLED_AFTER);
+                }
+                let idle = now.saturating_sub(member.signals.progress.load(Relaxed));
+                STALLED_AFTER.checked_sub(Duration::from_millis(idle))
+            })
+            .max()
+    }
+}
+
+impl Member {
+    fn waiting(&self, echoed: u64) -> u64 {
+        echoed - self.taken
+    }
+
+    fn is_crowded(&self, echoed: u64) -> bool {
+        self.waiting(echoed) > CROWDED_BYTES || self.answers.len() > MAX_ANSWERS
+    }
+
+    /// Moves the cursor over the echo of the next seq.
+    fn pass(&mut self, echo: Bytes) -> Bytes {
+        self.cursor += 1;
+        if self.cursor > self.baseline {
+            self.taken += echo.len() as u64;
+        }
+        echo
+    }
+}
+
+struct Batch {
+    frames: Vec<Bytes>,
+    bytes: usize,
+}
+
+impl Batch {
+    fn push(&mut self, frame: Bytes) {
+        self.bytes += frame.len();
+        self.frames.push(frame);
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes >= BATCH_BYTES
+    }
+}
+
+fn on_wire(seq: u64) -> Integer {
+    Integer::new(seq).expect("a document has fewer than 2^53 ops")
+}
+
+fn encode(message: &ServerMessage) -> Bytes {
+    serde_json::to_vec(message)
+        .expect("messages have string keys and no failing types")
+        .into()
+}
