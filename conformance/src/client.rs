@@ -1,0 +1,754 @@
+//! A client of the server under test, as cases use it: it makes frames, sends them, and waits under
+//! a deadline for what must come.
+//!
+//! Deliberately absent: a CRDT. What a text must be, the case says or `model` works out.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use collab_spec::id::{ElementId, Integer, Name, ParentId};
+use collab_spec::message::{
+    ClientMessage, Delete, Hello, HelloAck, Insert, Op, OpEcho, OpSubmission, Resync, ServerMessage,
+};
+use serde_json::Value;
+
+use crate::context::Context;
+use crate::ids;
+use crate::outcome::{Failure, Outcome};
+use crate::pattern::{self, Bindings};
+use crate::trace::{Received, close_words};
+use crate::validate::shortened;
+use crate::wire::{Arrival, Inbox, Incoming, Outgoing, Phase, Wire};
+
+/// A message that came, with its place in the trace.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// The index of the event in the trace.
+    pub event: usize,
+    /// The text and what it is.
+    pub received: Arc<Received>,
+    /// The message.
+    pub message: ServerMessage,
+}
+
+/// How a connection was closed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// The code; 1006 for an end without a close frame.
+    pub code: u16,
+    /// The reason.
+    pub reason: String,
+}
+
+/// One connection to the server, under a name in the trace.
+#[derive(Debug)]
+pub struct Client {
+    context: Context,
+    name: String,
+    doc_id: String,
+    client_id: String,
+    wire: Arc<Wire>,
+    inbox: Inbox,
+    ack: Option<HelloAck>,
+    resync: Option<Resync>,
+    last: Option<String>,
+    ended: Option<Incoming>,
+    /// What came while a ping waited for its pong.
+    kept: VecDeque<Incoming>,
+}
+
+/// The root, as a parent.
+pub const ROOT: ParentId = ParentId::Root;
+
+/// The element id `[lamport, replica_id]`.
+///
+/// # Panics
+/// Where the specification has no such id; cases that need one write JSON.
+pub fn element(lamport: u64, replica_id: &str) -> ElementId {
+    Integer::new(lamport)
+        .zip(Name::new(replica_id))
+        .and_then(|(lamport, replica_id)| ElementId::new(lamport, replica_id))
+        .expect("a case's element id is valid")
+}
+
+/// The element that an op inserts, as the parent of another.
+pub fn under(submission: &OpSubmission) -> ParentId {
+    ParentId::Element(submission.op.id().clone())
+}
+
+/// A submission as a JSON frame, to be changed into something that the types can't say.
+pub fn frame(submission: &OpSubmission) -> Value {
+    serde_json::to_value(ClientMessage::Op(submission.clone())).expect("a message is JSON")
+}
+
+/// The echo that a submission must bring, as a pattern; its seq is any where none is given.
+pub fn echo_pattern(submission: &OpSubmission, server_seq: Option<u64>) -> Value {
+    let seq = server_seq.map_or_else(|| serde_json::json!({"$any": true}), Value::from);
+    serde_json::json!({
+        "type": "op_echo",
+        "doc_id": submission.doc_id,
+        "server_seq": seq,
+        "origin_client_id": submission.client_id,
+        "client_msg_id": submission.client_msg_id,
+        "op": submission.op,
+    })
+}
+
+fn named(text: &str) -> Name {
+    Name::new(text).expect("a case's names have 1 to 256 characters")
+}
+
+impl Client {
+    pub(crate) fn new(context: Context, name: String, wire: Arc<Wire>, inbox: Inbox) -> Self {
+        Self {
+            doc_id: context.doc_id().to_owned(),
+            client_id: name.clone(),
+            context,
+            name,
+            wire,
+            inbox,
+            ack: None,
+            resync: None,
+            last: None,
+            ended: None,
+            kept: VecDeque::new(),
+        }
+    }
+
+    /// The connection's name in the trace.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The `doc_id` of the last `hello`.
+    pub fn doc_id(&self) -> &str {
+        &self.doc_id
+    }
+
+    /// The `client_id` of the last `hello`.
+    pub fn client_id(&self) -> &str {
+        &self.client_id
+    }
+
+    /// The document's head by the ack.
+    ///
+    /// # Panics
+    /// Before the ack has been expected.
+    pub fn head(&self) -> u64 {
+        self.ack
+            .as_ref()
+            .expect("the case has expected the ack")
+            .server_seq
+            .value()
+    }
+
+    /// The last resync.
+    ///
+    /// # Panics
+    /// Before a resync has been expected.
+    pub fn synced(&self) -> &Resync {
+        self.resync
+            .as_ref()
+            .expect("the case has expected a resync")
+    }
+
+    // Making frames.
+
+    /// An insert after `parent`, with the case's next lamport and `client_msg_id`.
+    pub fn insert(&self, parent: &ParentId, value: char) -> OpSubmission {
+        self.context.saw_lamport(parent.lamport());
+        let lamport = self.context.next_lamport();
+        self.insert_at(lamport, parent, value)
+    }
+
+    /// An insert after `parent` with a lamport of the case's choice.
+    pub fn insert_at(&self, lamport: u64, parent: &ParentId, value: char) -> OpSubmission {
+        self.context.saw_lamport(lamport);
+        self.op(Op::Ins(Insert {
+            parent_id: parent.clone(),
+            id: element(lamport, &self.client_id),
+            value,
+        }))
+    }
+
+    /// A delete, with the case's next `client_msg_id`.
+    pub fn delete(&self, id: &ElementId) -> OpSubmission {
+        self.op(Op::Del(Delete { id: id.clone() }))
+    }
+
+    /// Inserts that type a text, each character after the one before, the first after `parent`.
+    pub fn typing(&self, parent: &ParentId, text: &str) -> Vec<OpSubmission> {
+        let mut parent = parent.clone();
+        text.chars()
+            .map(|value| {
+                let submission = self.insert(&parent, value);
+                parent = under(&submission);
+                submission
+            })
+            .collect()
+    }
+
+    /// Any op, with the case's next `client_msg_id`.
+    pub fn op(&self, op: Op) -> OpSubmission {
+        OpSubmission {
+            doc_id: named(&self.doc_id),
+            client_id: named(&self.client_id),
+            client_msg_id: named(&self.context.next_msg_id()),
+            op,
+        }
+    }
+
+    // Sending. What is sent is queued; the order stays; nothing waits. See `flush`.
+
+    /// Says `hello`; `last_seen` is left out where there is none.
+    pub fn hello(&mut self, doc_id: &str, client_id: &str, last_seen: Option<u64>) {
+        let hello = Hello {
+            doc_id: named(doc_id),
+            client_id: named(client_id),
+            last_seen_server_seq: Integer::new(last_seen.unwrap_or(0))
+                .expect("a case's seqs are at most 2^53-1"),
+        };
+        let mut frame =
+            serde_json::to_value(ClientMessage::Hello(hello)).expect("a message is JSON");
+        if last_seen.is_none()
+            && let Some(fields) = frame.as_object_mut()
+        {
+            fields.shift_remove("last_seen_server_seq");
+        }
+        self.send_json(&frame);
+    }
+
+    /// Submits an op.
+    pub fn submit(&mut self, submission: &OpSubmission) {
+        self.send_json(&frame(submission));
+    }
+
+    /// Submits several ops without waiting for any echo.
+    pub fn submit_all<'a>(&mut self, submissions: impl IntoIterator<Item = &'a OpSubmission>) {
+        for submission in submissions {
+            self.submit(submission);
+        }
+    }
+
+    /// Submits an op again, exactly as it was; the same as [`Client::submit`], but says so.
+    pub fn resend(&mut self, submission: &OpSubmission) {
+        self.submit(submission);
+    }
+
+    /// Sends a JSON frame as a text message.
+    pub fn send_json(&mut self, frame: &Value) {
+        self.send_text(&frame.to_string());
+    }
+
+    /// Sends a text message. A valid `hello` in it sets the document and the client.
+    pub fn send_text(&mut self, text: &str) {
+        self.note_hello(text);
+        self.wire.send(Outgoing::Text(text.into()));
+    }
+
+    /// Sends one text message in several WebSocket frames.
+    pub fn send_fragments(&mut self, fragments: &[String]) {
+        self.note_hello(&fragments.concat());
+        self.wire.send(Outgoing::Fragments(fragments.to_vec()));
+    }
+
+    /// Sends a binary message.
+    pub fn send_binary(&mut self, bytes: &[u8]) {
+        self.wire.send(Outgoing::Bytes {
+            text: false,
+            bytes: bytes.into(),
+        });
+    }
+
+    /// Sends bytes as a text message, valid UTF-8 or not.
+    pub fn send_bytes_as_text(&mut self, bytes: &[u8]) {
+        self.wire.send(Outgoing::Bytes {
+            text: true,
+            bytes: bytes.into(),
+        });
+    }
+
+    /// Sends a close frame and does not wait for the answer.
+    pub fn send_close(&mut self, code: u16) {
+        self.wire.send(Outgoing::Close(code));
+    }
+
+    /// Waits until all that was sent has gone to the socket (or can't any more, because the
+    /// connection is closed).
+    ///
+    /// Errors: a breach of `requirement` where the server does not read in time.
+    pub async fn flush(&mut self, requirement: &str) -> Outcome {
+        let within = self.context.patience().min(self.context.left());
+        tokio::time::timeout(within, self.wire.flushed())
+            .await
+            .map_err(|_| {
+                Failure::breach(
+                    requirement,
+                    format!(
+                        "the server does not read what {} sends (for {within:.1?})",
+                        self.name
+                    ),
+                )
+                .timed_out()
+            })
+    }
+
+    fn note_hello(&mut self, text: &str) {
+        if !text.contains("hello") {
+            return;
+        }
+        // A wrong hello counts as far as it goes: the player must know whom a barrier speaks for.
+        let Ok(frame) = serde_json::from_str::<Value>(text) else {
+            return;
+        };
+        if frame["type"] == "hello"
+            && let (Some(doc_id), Some(client_id)) =
+                (frame["doc_id"].as_str(), frame["client_id"].as_str())
+        {
+            self.doc_id = doc_id.to_owned();
+            self.client_id = client_id.to_owned();
+        }
+    }
+
+    // Waiting. Each wait has one deadline; messages are taken in the order in which they came.
+
+    /// The next message, which must be valid. `awaited` says in words what the case waits for.
+    ///
+    /// Errors: a breach of `requirement` where none comes, and one of its own where it is not valid.
+    pub async fn next_message(&mut self, awaited: &str, requirement: &str) -> Outcome<Message> {
+        let incoming = self.receive(awaited, requirement).await?;
+        let wrong = |what: String| {
+            Failure::breach(requirement, what)
+                .expected(awaited)
+                .at(incoming.event)
+        };
+        match &incoming.what {
+            Arrival::Text(received) => match &received.parsed {
+                Ok(valid) => Ok(Message {
+                    event: incoming.event,
+                    received: Arc::clone(received),
+                    message: valid.message.clone(),
+                }),
+                Err(problem) => Err(Failure::breach(problem.requirement, &problem.what)
+                    .expected(awaited)
+                    .got(shortened(&received.text, 600))
+                    .at(incoming.event)),
+            },
+            Arrival::Binary(bytes) => Err(Failure::breach(
+                ids::TEXT_MESSAGES,
+                format!(
+                    "{} got a binary message of {} bytes",
+                    self.name,
+                    bytes.len()
+                ),
+            )
+            .expected(awaited)
+            .at(incoming.event)),
+            Arrival::Close { code, reason } => {
+                let got = close_words(*code, reason);
+                Err(wrong(format!("the server closed {} instead", self.name)).got(got))
+            }
+            Arrival::End { error } => Err(wrong(format!(
+                "the connection of {} ended without a close frame instead",
+                self.name
+            ))
+            .got(end_words(error.as_deref()))),
+            Arrival::Pong(_) => unreachable!("receive keeps pongs apart"),
+        }
+    }
+
+    /// The next message must match a pattern (see `collab_spec::scenario::Step`).
+    pub async fn expect(&mut self, pattern: &Value, requirement: &str) -> Outcome<Message> {
+        self.expect_binding(pattern, &mut Bindings::new(), requirement)
+            .await
+    }
+
+    /// As [`Client::expect`], with values that the pattern binds and names.
+    pub async fn expect_binding(
+        &mut self,
+        pattern: &Value,
+        bindings: &mut Bindings,
+        requirement: &str,
+    ) -> Outcome<Message> {
+        let expected = shortened(&pattern.to_string(), 1_000);
+        let message = self.next_message(&expected, requirement).await?;
+        let value: Value = serde_json::from_str(&message.received.text)
+            .map_err(|error| Failure::Harness(format!("a valid message is not JSON: {error}")))?;
+        match pattern::match_value(pattern, &value, bindings) {
+            Ok(()) => {
+                self.remember(&message.message);
+                Ok(message)
+            }
+            Err(mismatches) => Err(Failure::breach(
+                requirement,
+                format!(
+                    "the next message of {} is not the expected one: {}",
+                    self.name,
+                    pattern::sentence(&mismatches)
+                ),
+            )
+            .expected(expected)
+            .got(shortened(&message.received.text, 1_000))
+            .at(message.event)),
+        }
+    }
+
+    /// The next message must be the ack of this connection's `hello`.
+    pub async fn expect_ack(&mut self) -> Outcome<HelloAck> {
+        let pattern = serde_json::json!({"type": "hello_ack", "doc_id": self.doc_id});
+        match self.expect(&pattern, ids::ACK_FIRST).await?.message {
+            ServerMessage::HelloAck(ack) => Ok(ack),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// The next message must be a resync; `requirement` is that of the sync.
+    pub async fn expect_resync(&mut self, requirement: &str) -> Outcome<Resync> {
+        let pattern = serde_json::json!({"type": "resync", "doc_id": self.doc_id});
+        match self.expect(&pattern, requirement).await?.message {
+            ServerMessage::Resync(resync) => Ok(resync),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// The next messages must be the ack and a resync, as for a `hello` with nothing seen.
+    pub async fn expect_joined(&mut self) -> Outcome {
+        self.expect_ack().await?;
+        self.expect_resync(ids::SYNC_ZERO).await?;
+        Ok(())
+    }
+
+    /// The next message must be the echo of a submission.
+    pub async fn expect_echo(
+        &mut self,
+        submission: &OpSubmission,
+        requirement: &str,
+    ) -> Outcome<OpEcho> {
+        let pattern = echo_pattern(submission, None);
+        match self.expect(&pattern, requirement).await?.message {
+            ServerMessage::OpEcho(echo) => Ok(echo),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// The next messages must be the echoes of submissions, in their order.
+    pub async fn expect_echoes_of<'a>(
+        &mut self,
+        submissions: impl IntoIterator<Item = &'a OpSubmission>,
+        requirement: &str,
+    ) -> Outcome<Vec<OpEcho>> {
+        let mut echoes = Vec::new();
+        for submission in submissions {
+            let awaited = format!("the echo of {}", submission.client_msg_id);
+            let message = self.next_message(&awaited, requirement).await?;
+            match message.message {
+                // Compared as types first: patterns cost more, and here there may be thousands.
+                ServerMessage::OpEcho(echo)
+                    if echo.doc_id == submission.doc_id
+                        && echo.origin_client_id == submission.client_id
+                        && echo.client_msg_id == submission.client_msg_id
+                        && echo.op == submission.op =>
+                {
+                    echoes.push(echo);
+                }
+                _ => {
+                    return Err(Failure::breach(
+                        requirement,
+                        format!("the next message of {} is not {awaited}", self.name),
+                    )
+                    .expected(echo_pattern(submission, None).to_string())
+                    .got(shortened(&message.received.text, 1_000))
+                    .at(message.event));
+                }
+            }
+        }
+        Ok(echoes)
+    }
+
+    /// The next `count` messages must be echoes, of any ops. The deadline is that of each one.
+    pub async fn expect_echoes(&mut self, count: usize, requirement: &str) -> Outcome<Vec<OpEcho>> {
+        let mut echoes = Vec::with_capacity(count);
+        while echoes.len() < count {
+            let awaited = format!("echo {} of {count}", echoes.len() + 1);
+            let message = self.next_message(&awaited, requirement).await?;
+            match message.message {
+                ServerMessage::OpEcho(echo) => echoes.push(echo),
+                _ => {
+                    return Err(Failure::breach(
+                        requirement,
+                        format!("the next message of {} is not {awaited}", self.name),
+                    )
+                    .expected("an op_echo")
+                    .got(shortened(&message.received.text, 1_000))
+                    .at(message.event));
+                }
+            }
+        }
+        Ok(echoes)
+    }
+
+    /// The server must close the connection next, with one of the codes; 1006 stands for an end
+    /// without a close frame.
+    pub async fn expect_close(&mut self, codes: &[u16], requirement: &str) -> Outcome<Closed> {
+        let expected = close_expectation(codes);
+        let incoming = self.receive(&expected, requirement).await?;
+        let wrong = |what: String| {
+            Failure::breach(requirement, what)
+                .expected(&expected)
+                .at(incoming.event)
+        };
+        let closed = match &incoming.what {
+            Arrival::Close { code, reason } => Closed {
+                code: *code,
+                reason: reason.clone(),
+            },
+            Arrival::End { error } => Closed {
+                code: 1006,
+                reason: end_words(error.as_deref()),
+            },
+            Arrival::Text(received) => {
+                let what = format!("{} got a message instead of the close", self.name);
+                return Err(wrong(what).got(shortened(&received.text, 1_000)));
+            }
+            Arrival::Binary(bytes) => {
+                let what = format!("{} got a binary message instead of the close", self.name);
+                return Err(wrong(what).got(format!("{} bytes", bytes.len())));
+            }
+            Arrival::Pong(_) => unreachable!("receive keeps pongs apart"),
+        };
+        if codes.contains(&closed.code) {
+            return Ok(closed);
+        }
+        Err(if closed.code == 1006 {
+            wrong(format!(
+                "the connection of {} ended without a close frame",
+                self.name
+            ))
+            .got(closed.reason)
+        } else {
+            wrong(format!("the server closed {} with another code", self.name))
+                .got(close_words(closed.code, &closed.reason))
+        })
+    }
+
+    /// Sends a ping and waits for its pong. Messages that come meanwhile stay to be expected.
+    pub async fn ping(&mut self, data: &[u8], requirement: &str) -> Outcome {
+        self.wire.send(Outgoing::Ping(data.to_vec()));
+        let awaited = format!("a pong with {data:02x?}");
+        let since = self.context.recorder().now();
+        let mut kept = Vec::new();
+        let result = loop {
+            match self.receive_raw(since, &awaited, requirement).await {
+                Ok(Incoming {
+                    what: Arrival::Pong(got),
+                    ..
+                }) if got == data => break Ok(()),
+                Ok(Incoming {
+                    what: Arrival::Pong(_),
+                    ..
+                }) => {}
+                Ok(incoming) if matches!(incoming.what, Arrival::End { .. }) => {
+                    let what = format!("the connection of {} ended instead", self.name);
+                    break Err(Failure::breach(requirement, what)
+                        .expected(awaited)
+                        .at(incoming.event));
+                }
+                Ok(incoming) => kept.push(incoming),
+                Err(failure) => break Err(failure),
+            }
+        };
+        self.kept.extend(kept);
+        result
+    }
+
+    /// Shows that nothing else has come: inserts an element at the root and deletes it again, and
+    /// the two echoes must be the next messages of this connection and of `others`.
+    pub async fn barrier(&mut self, others: &mut [&mut Client], requirement: &str) -> Outcome {
+        let pair = self.send_barrier();
+        self.expect_barrier(&pair, requirement).await?;
+        for other in others {
+            other.expect_barrier(&pair, requirement).await?;
+        }
+        Ok(())
+    }
+
+    /// The sending half of a barrier.
+    pub fn send_barrier(&mut self) -> [OpSubmission; 2] {
+        let lamport = self.context.next_barrier_lamport();
+        let id = element(lamport, &self.client_id);
+        let insert = Op::Ins(Insert {
+            parent_id: ROOT,
+            id: id.clone(),
+            value: '|',
+        });
+        let pair =
+            [(insert, "ins"), (Op::Del(Delete { id }), "del")].map(|(op, kind)| OpSubmission {
+                doc_id: named(&self.doc_id),
+                client_id: named(&self.client_id),
+                client_msg_id: named(&format!("barrier-{lamport}-{kind}")),
+                op,
+            });
+        self.submit_all(&pair);
+        pair
+    }
+
+    /// The waiting half of a barrier.
+    pub async fn expect_barrier(&mut self, pair: &[OpSubmission; 2], requirement: &str) -> Outcome {
+        for submission in pair {
+            self.expect_echo(submission, requirement)
+                .await
+                .map_err(|failure| {
+                    failure.context("at a barrier, before which nothing must come")
+                })?;
+        }
+        Ok(())
+    }
+
+    // Ending.
+
+    /// Closes with the closing handshake and code 1000; messages that still come are passed over.
+    ///
+    /// Errors: a breach of `close.client-close` where the server does not complete the handshake.
+    pub async fn close(mut self) -> Outcome {
+        self.wire.send(Outgoing::Close(1000));
+        let awaited = "the server's close frame, in answer to close 1000";
+        loop {
+            let incoming = self.receive(awaited, ids::CLOSE_CLIENT_CLOSE).await?;
+            match incoming.what {
+                Arrival::Close { .. } => return Ok(()),
+                Arrival::End { error } => {
+                    return Err(Failure::breach(
+                        ids::CLOSE_CLIENT_CLOSE,
+                        format!("the server did not answer the close frame of {}", self.name),
+                    )
+                    .expected("a close frame")
+                    .got(end_words(error.as_deref()))
+                    .at(incoming.event));
+                }
+                Arrival::Text(_) | Arrival::Binary(_) | Arrival::Pong(_) => {}
+            }
+        }
+    }
+
+    /// Drops the TCP connection without a close frame. What is not flushed may not be sent.
+    pub async fn abandon(self) {
+        self.wire.abandon().await;
+    }
+
+    /// Stops reading from the socket. What has come already can still be expected.
+    pub fn stop_reading(&mut self) {
+        self.wire.stop_reading();
+    }
+
+    /// Reads from the socket again.
+    pub fn resume_reading(&mut self) {
+        self.wire.resume_reading();
+    }
+
+    /// Waits until the TCP connection is gone, for at most `within` (scaled): whether it is.
+    pub async fn ended_within(&mut self, within: Duration) -> bool {
+        let within = self.context.scaled(within);
+        tokio::time::timeout(within, self.wire.reached(Phase::Ended))
+            .await
+            .is_ok()
+    }
+
+    fn remember(&mut self, message: &ServerMessage) {
+        match message {
+            ServerMessage::HelloAck(ack) => self.ack = Some(ack.clone()),
+            ServerMessage::Resync(resync) => self.resync = Some(resync.clone()),
+            ServerMessage::OpEcho(_) => {}
+        }
+    }
+
+    /// The next arrival but pongs.
+    async fn receive(&mut self, awaited: &str, requirement: &str) -> Outcome<Incoming> {
+        let since = self.context.recorder().now();
+        loop {
+            let incoming = match self.kept.pop_front() {
+                Some(incoming) => incoming,
+                None => self.receive_raw(since, awaited, requirement).await?,
+            };
+            match &incoming.what {
+                Arrival::Pong(_) => continue,
+                Arrival::Text(received) => self.last = Some(shortened(&received.text, 200)),
+                Arrival::Binary(_) => self.last = Some("a binary message".to_owned()),
+                Arrival::Close { code, reason } => self.last = Some(close_words(*code, reason)),
+                Arrival::End { error } => self.last = Some(end_words(error.as_deref())),
+            }
+            return Ok(incoming);
+        }
+    }
+
+    async fn receive_raw(
+        &mut self,
+        since: Duration,
+        awaited: &str,
+        requirement: &str,
+    ) -> Outcome<Incoming> {
+        if let Some(end) = &self.ended {
+            return Ok(end.clone());
+        }
+        let patience = self.context.patience();
+        let within = patience.min(self.context.left());
+        match tokio::time::timeout(within, self.inbox.recv()).await {
+            Ok(Some(incoming)) => {
+                if matches!(incoming.what, Arrival::End { .. }) {
+                    self.ended = Some(incoming.clone());
+                }
+                Ok(incoming)
+            }
+            Ok(None) => Err(Failure::Harness(format!(
+                "{} waits after its own end",
+                self.name
+            ))),
+            Err(_) => {
+                let used_up = if within < patience {
+                    " (the case's time is used up)"
+                } else {
+                    ""
+                };
+                let got = self.last.as_ref().map_or_else(
+                    || "nothing at all on this connection".to_owned(),
+                    |last| format!("nothing; the last to come was {last}"),
+                );
+                Err(Failure::breach(
+                    requirement,
+                    format!(
+                        "nothing came on {} in {within:.1?}{used_up}, awaited since {:.3} s",
+                        self.name,
+                        since.as_secs_f64()
+                    ),
+                )
+                .expected(awaited)
+                .got(got)
+                .timed_out())
+            }
+        }
+    }
+}
+
+fn unexpected(message: &ServerMessage) -> Failure {
+    Failure::Harness(format!(
+        "a pattern let another message through: {message:?}"
+    ))
+}
+
+fn end_words(error: Option<&str>) -> String {
+    error.map_or_else(
+        || "the TCP connection ended".to_owned(),
+        |error| format!("the TCP connection ended: {error}"),
+    )
+}
+
+fn close_expectation(codes: &[u16]) -> String {
+    let codes: Vec<String> = codes
+        .iter()
+        .map(|code| match code {
+            1006 => "an end without a close frame".to_owned(),
+            code => format!("close {code}"),
+        })
+        .collect();
+    codes.join(" or ")
+}

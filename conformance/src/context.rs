@@ -1,0 +1,283 @@
+//! What a case is played in: its target, its fresh document, its trace and its patience.
+
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::client::Client;
+use crate::dial::OpenError;
+use crate::http;
+use crate::ids;
+use crate::outcome::{Failure, Outcome};
+use crate::recorder::Recorder;
+use crate::target::Target;
+use crate::trace::{Trace, What};
+use crate::wire::{Buffers, Outgoing, Phase, Wire};
+
+/// How long one wait may take, before it is scaled.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long all waits of one case may take together, before it is scaled.
+const CASE_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a passed case waits for its connections to close, before it is scaled.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// The lamport of a case's first barrier; ops of cases stay below.
+const FIRST_BARRIER_LAMPORT: u64 = 1_000_000_000;
+
+/// The surroundings of one case. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Context {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    target: Arc<Target>,
+    doc_id: String,
+    recorder: Arc<Recorder>,
+    scale: f64,
+    ends: Instant,
+    lamport: AtomicU64,
+    barrier_lamport: AtomicU64,
+    msg_id: AtomicU64,
+    wires: Mutex<Vec<Arc<Wire>>>,
+}
+
+impl Context {
+    /// Surroundings with a document that no one else uses. `scale` multiplies every deadline.
+    pub fn new(target: Arc<Target>, scale: f64) -> Self {
+        let doc_id = fresh_id("doc");
+        let inner = Inner {
+            target,
+            recorder: Arc::new(Recorder::new(&doc_id)),
+            doc_id,
+            scale,
+            ends: Instant::now() + CASE_PATIENCE.mul_f64(scale),
+            lamport: AtomicU64::new(0),
+            barrier_lamport: AtomicU64::new(FIRST_BARRIER_LAMPORT),
+            msg_id: AtomicU64::new(0),
+            wires: Mutex::default(),
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// The server under test.
+    pub fn target(&self) -> &Target {
+        &self.inner.target
+    }
+
+    /// The case's document. Further ones are named after it, so that they are fresh as well.
+    pub fn doc_id(&self) -> &str {
+        &self.inner.doc_id
+    }
+
+    /// How long one wait may take.
+    pub fn patience(&self) -> Duration {
+        self.scaled(PATIENCE)
+    }
+
+    /// A time by the run's scale.
+    pub fn scaled(&self, time: Duration) -> Duration {
+        time.mul_f64(self.inner.scale)
+    }
+
+    /// The trace until now.
+    pub fn trace(&self) -> Trace {
+        self.inner.recorder.snapshot()
+    }
+
+    pub(crate) fn recorder(&self) -> &Recorder {
+        &self.inner.recorder
+    }
+
+    /// What is left of the time for all waits of the case.
+    pub(crate) fn left(&self) -> Duration {
+        self.inner.ends.saturating_duration_since(Instant::now())
+    }
+
+    /// The case's next lamport: above all that it has given out.
+    pub fn next_lamport(&self) -> u64 {
+        self.inner.lamport.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Sees to it that the next lamport is above one that a case has chosen itself.
+    pub fn saw_lamport(&self, lamport: u64) {
+        if lamport < FIRST_BARRIER_LAMPORT {
+            self.inner.lamport.fetch_max(lamport, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn next_barrier_lamport(&self) -> u64 {
+        self.inner.barrier_lamport.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The case's next `client_msg_id`: `m-1`, `m-2`, …
+    pub fn next_msg_id(&self) -> String {
+        format!(
+            "m-{}",
+            self.inner.msg_id.fetch_add(1, Ordering::Relaxed) + 1
+        )
+    }
+
+    /// Opens a WebSocket and says nothing yet.
+    pub async fn connect(&self, name: &str) -> Outcome<Client> {
+        self.connect_with(name, Buffers::Usual).await
+    }
+
+    /// Opens a WebSocket with the receive buffer given; see [`Buffers::Small`] for slow readers.
+    pub async fn connect_with(&self, name: &str, buffers: Buffers) -> Outcome<Client> {
+        let recorder = Arc::clone(&self.inner.recorder);
+        let within = self.patience().min(self.left());
+        let (wire, inbox) = Wire::open(self.target(), name, buffers, recorder, within)
+            .await
+            .map_err(|error| match error {
+                OpenError::NoConnection(why) => {
+                    Failure::breach(ids::UPGRADE, format!("{name} can't connect: {why}"))
+                        .timed_out()
+                }
+                OpenError::NoWebSocket(why) => {
+                    Failure::breach(ids::UPGRADE, format!("{name} gets no WebSocket: {why}"))
+                        .timed_out()
+                }
+            })?;
+        let wire = Arc::new(wire);
+        self.wires().push(Arc::clone(&wire));
+        let name = self.recorder().name(wire.connection());
+        Ok(Client::new(self.clone(), name, wire, inbox))
+    }
+
+    /// Opens a WebSocket and joins the case's document as client `name`, with nothing seen: the ack
+    /// and the resync have come and are right in form; see [`Client::synced`].
+    pub async fn join(&self, name: &str) -> Outcome<Client> {
+        self.join_as(name, self.doc_id(), name).await
+    }
+
+    /// As [`Context::join`], with another document or another `client_id`.
+    pub async fn join_as(&self, name: &str, doc_id: &str, client_id: &str) -> Outcome<Client> {
+        let mut client = self.connect(name).await?;
+        client.hello(doc_id, client_id, Some(0));
+        client.expect_joined().await?;
+        Ok(client)
+    }
+
+    /// Opens a WebSocket and says `hello` for the case's document with `last_seen`. The ack has come
+    /// (see [`Client::head`]); the sync is still to be expected.
+    pub async fn reconnect(&self, name: &str, client_id: &str, last_seen: u64) -> Outcome<Client> {
+        let mut client = self.connect(name).await?;
+        client.hello(self.doc_id(), client_id, Some(last_seen));
+        client.expect_ack().await?;
+        Ok(client)
+    }
+
+    /// Makes a GET request for a path: the status and the body, which is also in the trace.
+    ///
+    /// Errors: a breach of `requirement` where no answer comes.
+    pub async fn get(&self, path: &str, requirement: &str) -> Outcome<(u16, String)> {
+        let within = self.patience().min(self.left());
+        self.recorder().record(
+            None,
+            What::HttpRequest {
+                path: path.to_owned(),
+            },
+        );
+        let (status, body) = http::get(self.target(), path, within)
+            .await
+            .map_err(|error| {
+                Failure::breach(
+                    requirement,
+                    format!("GET {path} brought no answer: {error}"),
+                )
+                .expected("an HTTP answer")
+            })?;
+        self.recorder().record(
+            None,
+            What::HttpResponse {
+                status,
+                body: body.clone(),
+            },
+        );
+        Ok((status, body))
+    }
+
+    /// As [`Context::get`], and the status and the JSON body must be right.
+    pub async fn expect_get(
+        &self,
+        path: &str,
+        status: u16,
+        body: Option<&Value>,
+        requirement: &str,
+    ) -> Outcome<Value> {
+        let (got_status, got_body) = self.get(path, requirement).await?;
+        let event = self.recorder().snapshot().events.len() - 1;
+        let wrong = |what: String| Failure::breach(requirement, what).at(event);
+        if got_status != status {
+            return Err(wrong(format!(
+                "GET {path} brought status {got_status}, not {status}"
+            )));
+        }
+        let Some(pattern) = body else {
+            return Ok(Value::Null);
+        };
+        let got: Value = serde_json::from_str(&got_body).map_err(|error| {
+            wrong(format!("the body of GET {path} is not JSON: {error}")).got(&got_body)
+        })?;
+        let mut bindings = crate::pattern::Bindings::new();
+        crate::pattern::match_value(pattern, &got, &mut bindings).map_err(|mismatches| {
+            wrong(format!(
+                "in the body of GET {path} {}",
+                crate::pattern::sentence(&mismatches)
+            ))
+            .expected(pattern.to_string())
+            .got(&got_body)
+        })?;
+        Ok(got)
+    }
+
+    /// Closes what is still open and waits a little for the answers, so that the trace ends with
+    /// what the server had still to say.
+    pub(crate) async fn farewell(&self) {
+        let wires: Vec<_> = self.wires().iter().map(Arc::clone).collect();
+        let open = wires
+            .iter()
+            .filter(|wire| wire.phase() == Phase::Open && wire.is_reading());
+        let closing = open.map(|wire| {
+            wire.send(Outgoing::Close(1000));
+            wire.reached(Phase::Closed)
+        });
+        let all = futures_util::future::join_all(closing);
+        // Whether a server completes the handshake is the matter of a case of its own.
+        let _ = tokio::time::timeout(self.scaled(FAREWELL), all).await;
+        self.abandon_all().await;
+    }
+
+    /// Drops every connection of the case.
+    pub(crate) async fn abandon_all(&self) {
+        let wires = std::mem::take(&mut *self.wires());
+        for wire in wires {
+            if wire.phase() == Phase::Open {
+                wire.abandon().await;
+            }
+        }
+    }
+
+    fn wires(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Wire>>> {
+        self.inner
+            .wires
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A name that no other case, run or machine has used.
+pub fn fresh_id(prefix: &str) -> String {
+    // Every `RandomState` has keys of its own, from the system's randomness.
+    let random = || RandomState::new().build_hasher().finish();
+    format!("{prefix}-{:016x}", random() ^ random().rotate_left(32))
+}

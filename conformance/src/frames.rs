@@ -1,0 +1,116 @@
+//! Plays a row of a table of frames: one message of a client, valid or not.
+
+use collab_spec::frame::{FrameTable, MessageType};
+use collab_spec::message::ClientMessage;
+use serde_json::json;
+
+use crate::client::{Client, echo_pattern};
+use crate::context::Context;
+use crate::ids;
+use crate::outcome::{Failure, Outcome};
+use crate::pattern::interpolate_text;
+use crate::validate;
+
+/// A row of a table, with the message of its table.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// The message that it is, or fails to be.
+    pub message: MessageType,
+    /// Its name in the table.
+    pub name: String,
+    /// The text message.
+    pub text: String,
+    /// Whether it is valid.
+    pub valid: bool,
+    /// The requirements that it tests.
+    pub requirements: Vec<String>,
+}
+
+impl Row {
+    /// The id of the row's case.
+    pub fn id(&self) -> String {
+        format!(
+            "frames/{}-{}",
+            self.message.name().replace('_', "-"),
+            self.name
+        )
+    }
+
+    /// What a right server does.
+    pub fn title(&self) -> String {
+        let what = self.name.replace('-', " ");
+        let message = self.message.name();
+        match (self.valid, self.message) {
+            (true, MessageType::Hello) => format!("{message}, {what}: acked and synced"),
+            (true, _) => format!("{message}, {what}: accepted and echoed"),
+            (false, _) => format!("{message}, {what}: closed with 1002"),
+        }
+    }
+
+    fn requirement(&self) -> &str {
+        self.requirements.first().map_or("", String::as_str)
+    }
+}
+
+/// The rows of a table that a client sends.
+pub fn rows(table: &FrameTable) -> Vec<Row> {
+    if !table.message.is_client() {
+        return Vec::new();
+    }
+    table
+        .frames
+        .iter()
+        .map(|row| Row {
+            message: table.message,
+            name: row.name.clone(),
+            text: row.text.clone(),
+            valid: row.valid,
+            requirements: row.requirements.clone(),
+        })
+        .collect()
+}
+
+/// Sends the message of a row, with a bystander in the document.
+pub async fn play(row: &Row, context: Context) -> Outcome {
+    let text = interpolate_text(&row.text, context.doc_id());
+    let mut bystander = context.join("bystander").await?;
+    let mut client = match row.message {
+        MessageType::Hello => context.connect("A").await?,
+        _ => context.join("A").await?,
+    };
+    client.send_text(&text);
+    if row.valid {
+        accepted(row, &text, &mut client, &mut bystander).await?;
+    } else {
+        client.expect_close(&[1002], row.requirement()).await?;
+    }
+    let requirement = if row.valid {
+        row.requirement()
+    } else {
+        ids::CLOSE_ISOLATED
+    };
+    bystander.barrier(&mut [], requirement).await
+}
+
+async fn accepted(row: &Row, text: &str, client: &mut Client, bystander: &mut Client) -> Outcome {
+    match validate::client_message(text) {
+        Some(ClientMessage::Hello(hello)) => {
+            let pattern = json!({"type": "hello_ack", "doc_id": hello.doc_id});
+            client.expect(&pattern, row.requirement()).await?;
+            let pattern = json!({"type": "resync", "doc_id": hello.doc_id});
+            client.expect(&pattern, row.requirement()).await.map(drop)
+        }
+        Some(ClientMessage::Op(submission)) => {
+            let pattern = echo_pattern(&submission, None);
+            client.expect(&pattern, row.requirement()).await?;
+            bystander
+                .expect(&pattern, row.requirement())
+                .await
+                .map(drop)
+        }
+        None => Err(Failure::Harness(format!(
+            "the table says that {} is valid, and the specification's types do not take it",
+            row.id()
+        ))),
+    }
+}

@@ -1,0 +1,39 @@
+//! A GET request beside the WebSocket's address. The only user of `ureq`.
+
+use std::time::Duration;
+
+use crate::target::Target;
+
+/// Makes a GET request: the status and the body.
+///
+/// Errors: why no answer came.
+pub async fn get(target: &Target, path: &str, within: Duration) -> Result<(u16, String), String> {
+    let url = target.http_url(path);
+    let headers = target.headers().to_vec();
+    // A thread that blocks; its own deadline ends it.
+    tokio::task::spawn_blocking(move || request(&url, &headers, within))
+        .await
+        .map_err(|error| error.to_string())?
+}
+
+fn request(
+    url: &str,
+    headers: &[(String, String)],
+    within: Duration,
+) -> Result<(u16, String), String> {
+    let config = ureq::Agent::config_builder()
+        .timeout_global(Some(within))
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .build();
+    let mut request = ureq::Agent::new_with_config(config).get(url);
+    for (name, value) in headers {
+        request = request.header(name, value);
+    }
+    let mut response = request.call().map_err(|error| error.to_string())?;
+    let body = response
+        .body_mut()
+        .read_to_string()
+        .map_err(|error| error.to_string())?;
+    Ok((response.status().as_u16(), body))
+}

@@ -1,0 +1,97 @@
+//! The requirements that the suite's own checks cite. A test sees to it that each exists.
+//!
+//! Deliberately absent: what they say. That stands in the prose alone.
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident = $id:literal;)*) => {
+        $($(#[$doc])* pub const $name: &str = $id;)*
+
+        /// Every requirement cited here.
+        pub const ALL: &[&str] = &[$($id),*];
+    };
+}
+
+ids! {
+    /// `/health` answers.
+    HEALTH = "http.health";
+    /// The server speaks RFC 6455.
+    UPGRADE = "transport.upgrade";
+    /// A connection serves one document.
+    ONE_DOCUMENT = "transport.one-document";
+    /// Messages are text, one object each.
+    TEXT_MESSAGES = "transport.text-messages";
+    /// A ping is answered.
+    PING = "transport.ping";
+    /// Messages fit their schema.
+    SERVER_VALID = "transport.server-valid";
+    /// Integers are written as digits.
+    PLAIN_INTEGERS = "transport.plain-integers";
+    /// The ack names the document and its head.
+    ACK_FIELDS = "ack.fields";
+    /// The text of a resync is that of its ops.
+    RESYNC_TEXT = "resync.text";
+    /// A resync is not below its ack.
+    RESYNC_HEAD = "resync.head";
+    /// An echo carries the defined fields alone.
+    ECHO_EXACT_FIELDS = "echo.exact-fields";
+    /// An echo says who submitted the op, and under which `client_msg_id`.
+    ECHO_FIELDS = "echo.fields";
+    /// An echo's op is the submitted one.
+    ECHO_FAITHFUL = "echo.faithful";
+    /// The ack comes first, once.
+    ACK_FIRST = "session.ack-first";
+    /// No live echo before the sync is complete.
+    SYNC_BEFORE_LIVE = "session.sync-before-live";
+    /// Seqs are dense, from 1.
+    SEQ_DENSE = "seq.dense";
+    /// A seq is one op, for all.
+    SEQ_ONE_ORDER = "seq.one-order";
+    /// On a connection, seqs go on from the baseline.
+    SEQ_FROM_BASELINE = "seq.from-baseline";
+    /// Every connection gets every echo.
+    SEQ_FAN_OUT = "seq.fan-out";
+    /// A sender's ops keep their order.
+    SEQ_SENDER_ORDER = "seq.sender-order";
+    /// L = 0.
+    SYNC_ZERO = "sync.zero";
+    /// A replay is exactly the missed echoes.
+    SYNC_REPLAY_EXACT = "sync.replay-exact";
+    /// One sync, whole.
+    SYNC_REPLAY_OR_RESYNC = "sync.replay-or-resync";
+    /// L = H.
+    SYNC_AT_HEAD = "sync.at-head";
+    /// L > H.
+    SYNC_BEYOND_HEAD = "sync.beyond-head";
+    /// An op has one seq.
+    SUBMIT_RESEND = "submit.resend";
+    /// An op sent again has one answer.
+    SUBMIT_ANSWER = "submit.answer";
+    /// The answer goes to the sender alone.
+    SUBMIT_ANSWER_PRIVATE = "submit.answer-private";
+    /// The same insert is the same op.
+    SUBMIT_SAME_INSERT = "submit.same-insert";
+    /// A `client_msg_id` names one op.
+    SUBMIT_MSG_ID_REUSED = "submit.msg-id-reused";
+    /// An element id names one insert.
+    SUBMIT_ID_TAKEN = "submit.id-taken";
+    /// An insert's replica is its sender.
+    CRDT_OWN_REPLICA = "crdt.own-replica";
+    /// An insert's lamport is above its parent's.
+    CRDT_LAMPORT_ABOVE_PARENT = "crdt.lamport-above-parent";
+    /// An op's document is the connection's.
+    CLOSE_OTHER_DOC = "close.other-doc";
+    /// An op's client is the connection's.
+    CLOSE_OTHER_CLIENT = "close.other-client";
+    /// What does not fit its schema is refused.
+    CLOSE_SCHEMA = "close.schema";
+    /// A violation is nobody else's matter.
+    CLOSE_ISOLATED = "close.isolated";
+    /// How reasons are worded.
+    CLOSE_REASON = "close.reason";
+    /// No other codes than the table's.
+    CLOSE_TABLE_ONLY = "close.table-only";
+    /// No failure of the server's own.
+    CLOSE_NO_1011 = "close.no-1011";
+    /// The closing handshake is completed.
+    CLOSE_CLIENT_CLOSE = "close.client-close";
+}

@@ -1,0 +1,243 @@
+//! Checks each message of a server: JSON, then its schema, then its type. The only user of
+//! `jsonschema`.
+//!
+//! Deliberately absent: what a message means in its place of the conversation (see `monitor`).
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use collab_spec::frame::MessageType;
+use collab_spec::message::{ClientMessage, ServerMessage};
+use collab_spec::schema;
+use serde_json::Value;
+
+use crate::ids;
+
+/// A valid message of a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Valid {
+    /// The message.
+    pub message: ServerMessage,
+    /// Paths of the fields that the message has and its type has not.
+    pub unknown_fields: Vec<String>,
+}
+
+/// What is wrong with a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The requirement that it breaks.
+    pub requirement: &'static str,
+    /// What is wrong and where.
+    pub what: String,
+}
+
+const SERVER_TYPES: [MessageType; 3] = [
+    MessageType::HelloAck,
+    MessageType::Resync,
+    MessageType::OpEcho,
+];
+
+static VALIDATORS: LazyLock<BTreeMap<&'static str, jsonschema::Validator>> = LazyLock::new(|| {
+    SERVER_TYPES
+        .into_iter()
+        .map(|kind| (kind.name(), validator(kind.name())))
+        .collect()
+});
+
+static SCENARIO: LazyLock<jsonschema::Validator> = LazyLock::new(|| validator("scenario"));
+
+fn validator(name: &str) -> jsonschema::Validator {
+    let schema = schema::find(name).expect("the specification has a schema for each of its types");
+    jsonschema::draft202012::new(&schema).expect("the specification's schemas are schemas")
+}
+
+/// Checks a text message of a server.
+///
+/// Errors: the first thing that is wrong with it.
+pub fn server_message(text: &str) -> Result<Valid, Problem> {
+    let problem = |requirement, what: String| Err(Problem { requirement, what });
+    let value: Value = match serde_json::from_str(text) {
+        Ok(value) => value,
+        Err(error) => {
+            return problem(
+                ids::TEXT_MESSAGES,
+                format!("the message is not JSON: {error}"),
+            );
+        }
+    };
+    let Some(object) = value.as_object() else {
+        return problem(
+            ids::TEXT_MESSAGES,
+            format!("the message is {}, not an object", kind(&value)),
+        );
+    };
+    let name = match object.get("type") {
+        Some(Value::String(name)) => name,
+        Some(other) => {
+            return problem(
+                ids::TEXT_MESSAGES,
+                format!("`type` is {}, not a string", kind(other)),
+            );
+        }
+        None => return problem(ids::TEXT_MESSAGES, "the message has no `type`".to_owned()),
+    };
+    let Some(validator) = VALIDATORS.get(name.as_str()) else {
+        return problem(
+            ids::SERVER_VALID,
+            format!("`type` is {name:?}; a server sends hello_ack, resync and op_echo"),
+        );
+    };
+    let errors = errors(validator, &value);
+    if !errors.is_empty() {
+        return problem(
+            ids::SERVER_VALID,
+            format!("the {name} does not fit its schema: {errors}"),
+        );
+    }
+    match ServerMessage::deserialize_from(&value) {
+        Ok(message) => {
+            let unknown_fields = unknown_fields(&message, &value);
+            Ok(Valid {
+                message,
+                unknown_fields,
+            })
+        }
+        // What fits the schema and not the type is a number such as 3.0.
+        Err(error) => problem(
+            ids::PLAIN_INTEGERS,
+            format!("the {name} has a number that is not written as digits alone: {error}"),
+        ),
+    }
+}
+
+/// The client's message in a text, or nothing where it is none that a server must take.
+pub fn client_message(text: &str) -> Option<ClientMessage> {
+    let value: Value = serde_json::from_str(text).ok()?;
+    serde_json::from_value(value).ok()
+}
+
+/// What is wrong with a scenario file's JSON under the schema of scenarios, a line each.
+pub fn scenario_problems(value: &Value) -> Vec<String> {
+    SCENARIO
+        .iter_errors(value)
+        .map(|error| describe(&error))
+        .collect()
+}
+
+/// Parses a message out of a JSON value.
+trait DeserializeFrom: Sized {
+    fn deserialize_from(value: &Value) -> Result<Self, serde_json::Error>;
+}
+
+impl DeserializeFrom for ServerMessage {
+    fn deserialize_from(value: &Value) -> Result<Self, serde_json::Error> {
+        serde::Deserialize::deserialize(value)
+    }
+}
+
+fn errors(validator: &jsonschema::Validator, value: &Value) -> String {
+    let mut text = String::new();
+    for error in validator.iter_errors(value).take(3) {
+        let separator = if text.is_empty() { "" } else { "; " };
+        let _ = write!(text, "{separator}{}", describe(&error));
+    }
+    text
+}
+
+fn describe(error: &jsonschema::ValidationError<'_>) -> String {
+    let path = error.instance_path().to_string();
+    let what = shortened(&error.to_string(), 160);
+    if path.is_empty() {
+        what
+    } else {
+        format!("{path}: {what}")
+    }
+}
+
+/// A text cut in its middle to about `limit` characters.
+pub(crate) fn shortened(text: &str, limit: usize) -> String {
+    let length = text.chars().count();
+    if length <= limit {
+        return text.to_owned();
+    }
+    let mark = format!(" …{} bytes… ", text.len());
+    let keep = limit.saturating_sub(mark.chars().count());
+    let head: String = text.chars().take(keep - keep / 3).collect();
+    let tail: String = text.chars().skip(length - keep / 3).collect();
+    format!("{head}{mark}{tail}")
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// The paths of fields that a type dropped: those of `raw` that the message, written again, has not.
+fn unknown_fields(message: &ServerMessage, raw: &Value) -> Vec<String> {
+    let known = serde_json::to_value(message).expect("a message is JSON");
+    let mut found = Vec::new();
+    compare(&known, raw, String::new(), &mut found);
+    found
+}
+
+fn compare(known: &Value, raw: &Value, path: String, found: &mut Vec<String>) {
+    let (Some(known), Some(raw)) = (known.as_object(), raw.as_object()) else {
+        return;
+    };
+    for (name, value) in raw {
+        let path = format!("{path}/{name}");
+        match known.get(name) {
+            Some(known) => compare(known, value, path, found),
+            None => found.push(path),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(text: &str) -> (&'static str, String) {
+        let problem = server_message(text).unwrap_err();
+        (problem.requirement, problem.what)
+    }
+
+    #[test]
+    fn a_right_message_passes() {
+        let valid = server_message(r#"{"type":"hello_ack","doc_id":"d","server_seq":3,"x":{}}"#);
+        assert_eq!(valid.unwrap().unknown_fields, ["/x"]);
+    }
+
+    #[test]
+    fn each_step_finds_its_fault() {
+        assert_eq!(problem("x").0, ids::TEXT_MESSAGES);
+        assert_eq!(problem("[]").0, ids::TEXT_MESSAGES);
+        assert_eq!(problem("{}").0, ids::TEXT_MESSAGES);
+        assert_eq!(problem(r#"{"type":3}"#).0, ids::TEXT_MESSAGES);
+        assert_eq!(
+            problem(r#"{"type":"hello","doc_id":"d","client_id":"A"}"#).0,
+            ids::SERVER_VALID
+        );
+        let (requirement, what) = problem(r#"{"type":"hello_ack","doc_id":"d","server_seq":"3"}"#);
+        assert_eq!(requirement, ids::SERVER_VALID);
+        assert!(what.contains("/server_seq"), "{what}");
+        let (requirement, what) = problem(r#"{"type":"hello_ack","doc_id":"d","server_seq":3.0}"#);
+        assert_eq!(requirement, ids::PLAIN_INTEGERS, "{what}");
+    }
+
+    #[test]
+    fn an_echo_with_more_than_one_character_is_wrong() {
+        let text = r#"{"type":"op_echo","doc_id":"d","server_seq":1,"origin_client_id":"A",
+            "client_msg_id":"m","op":{"type":"ins","parent_id":[0,"root"],"id":[1,"A"],"value":"ab"}}"#;
+        let (requirement, what) = problem(text);
+        assert_eq!(requirement, ids::SERVER_VALID);
+        assert!(what.contains("/op"), "{what}");
+    }
+}

@@ -1,0 +1,528 @@
+//! A WebSocket to the server under test. The only user of `tokio-tungstenite`.
+//!
+//! Each connection has two tasks. The reader puts what comes into the trace and the inbox; told to
+//! stop, it leaves the bytes in the socket, so that TCP holds the server back. The writer sends what
+//! is queued, so that a server that does not read holds up nobody but it. Pings are answered as long
+//! as the connection reads.
+//!
+//! Deliberately absent: what a message means, and deadlines other than that of opening.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt as _, StreamExt as _};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue, Request};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
+use tokio_tungstenite::tungstenite::protocol::{Message, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Bytes, Error};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+
+use crate::dial::{self, OpenError, Stream};
+use crate::recorder::Recorder;
+use crate::target::Target;
+use crate::trace::{Connection, Received, What};
+
+/// How many queued messages the writer takes at once.
+const BATCH: usize = 64;
+
+/// How a connection reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Buffers {
+    /// As the system sets them.
+    #[default]
+    Usual,
+    /// A small receive buffer, so that the server feels early that nothing is read.
+    Small,
+}
+
+impl Buffers {
+    fn receive_bytes(self) -> Option<u32> {
+        (self == Self::Small).then_some(4 * 1024)
+    }
+
+    fn read_bytes(self) -> usize {
+        match self {
+            Self::Usual => 64 * 1024,
+            Self::Small => 4 * 1024,
+        }
+    }
+}
+
+/// What came from the server, with the index of its event in the trace.
+#[derive(Clone, Debug)]
+pub struct Incoming {
+    /// The index of the event.
+    pub event: usize,
+    /// What came.
+    pub what: Arrival,
+}
+
+/// What can come from a server.
+#[derive(Clone, Debug)]
+pub enum Arrival {
+    /// A text message.
+    Text(Arc<Received>),
+    /// A binary message.
+    Binary(Arc<[u8]>),
+    /// The data of a pong.
+    Pong(Vec<u8>),
+    /// A close frame.
+    Close {
+        /// The code; 1005 where the frame has none.
+        code: u16,
+        /// The reason.
+        reason: String,
+    },
+    /// The end of the TCP connection.
+    End {
+        /// What the error was, where there was one.
+        error: Option<String>,
+    },
+}
+
+/// What the server sends, in order.
+pub type Inbox = mpsc::UnboundedReceiver<Incoming>;
+
+/// What the suite sends.
+#[derive(Clone, Debug)]
+pub enum Outgoing {
+    /// A text message in one frame.
+    Text(Arc<str>),
+    /// A text message in several frames.
+    Fragments(Vec<String>),
+    /// A message of bytes.
+    Bytes {
+        /// Whether it says that it is text.
+        text: bool,
+        /// The bytes.
+        bytes: Arc<[u8]>,
+    },
+    /// A ping.
+    Ping(Vec<u8>),
+    /// A close frame.
+    Close(u16),
+}
+
+enum Command {
+    Send(Outgoing),
+    Flushed(oneshot::Sender<()>),
+}
+
+/// How far a connection has come to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Open.
+    Open,
+    /// A close frame came.
+    Closed,
+    /// The TCP connection is gone.
+    Ended,
+}
+
+/// An open connection. Dropping it drops the TCP connection.
+#[derive(Debug)]
+pub struct Wire {
+    connection: Connection,
+    recorder: Arc<Recorder>,
+    commands: mpsc::UnboundedSender<Command>,
+    reads: watch::Sender<bool>,
+    phase: watch::Receiver<Phase>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Wire {
+    /// Opens a WebSocket within a time, and names it in the trace.
+    ///
+    /// Errors: where no connection comes about, or no WebSocket on it.
+    pub async fn open(
+        target: &Target,
+        name: &str,
+        buffers: Buffers,
+        recorder: Arc<Recorder>,
+        within: Duration,
+    ) -> Result<(Self, Inbox), OpenError> {
+        let deadline = tokio::time::Instant::now() + within;
+        let stream = tokio::time::timeout_at(deadline, dial::dial(target, buffers.receive_bytes()))
+            .await
+            .map_err(|_| OpenError::NoConnection(format!("no connection within {within:.1?}")))??;
+        let config = WebSocketConfig::default()
+            .max_message_size(None)
+            .max_frame_size(None)
+            .read_buffer_size(buffers.read_bytes());
+        let handshake = client_async_with_config(request(target)?, stream, Some(config));
+        let (socket, _response) = tokio::time::timeout_at(deadline, handshake)
+            .await
+            .map_err(|_| {
+                OpenError::NoWebSocket(format!(
+                    "the server took the TCP connection, but did not answer the WebSocket handshake within {within:.1?}"
+                ))
+            })?
+            .map_err(|error| OpenError::NoWebSocket(handshake_words(&error)))?;
+        let connection = recorder.add_connection(name);
+        recorder.record(Some(connection), What::Opened);
+        Ok(Self::start(socket, connection, recorder))
+    }
+
+    fn start(
+        socket: WebSocketStream<Stream>,
+        connection: Connection,
+        recorder: Arc<Recorder>,
+    ) -> (Self, Inbox) {
+        let (sink, stream) = socket.split();
+        let (commands, queue) = mpsc::unbounded_channel();
+        let (deliver, inbox) = mpsc::unbounded_channel();
+        let (reads, reads_rx) = watch::channel(true);
+        let (phase_tx, phase) = watch::channel(Phase::Open);
+        let reader = Reader {
+            stream,
+            connection,
+            recorder: Arc::clone(&recorder),
+            deliver,
+            reads: reads_rx,
+            phase: phase_tx,
+        };
+        let writer = Writer {
+            sink,
+            connection,
+            recorder: Arc::clone(&recorder),
+            broken: false,
+        };
+        let tasks = Mutex::new(vec![
+            tokio::spawn(reader.run()),
+            tokio::spawn(writer.run(queue)),
+        ]);
+        (
+            Self {
+                connection,
+                recorder,
+                commands,
+                reads,
+                phase,
+                tasks,
+            },
+            inbox,
+        )
+    }
+
+    /// The connection in the trace.
+    pub fn connection(&self) -> Connection {
+        self.connection
+    }
+
+    /// Queues a message; what can't be sent any more is noted in the trace.
+    pub fn send(&self, outgoing: Outgoing) {
+        // The writer lives as long as `self`, but for `abandon`.
+        let _ = self.commands.send(Command::Send(outgoing));
+    }
+
+    /// Waits until everything queued has gone to the socket, or can't any more.
+    pub async fn flushed(&self) {
+        let (done, wait) = oneshot::channel();
+        if self.commands.send(Command::Flushed(done)).is_ok() {
+            // Where the writer is gone there is nothing to wait for.
+            let _ = wait.await;
+        }
+    }
+
+    /// Stops reading from the socket.
+    pub fn stop_reading(&self) {
+        self.recorder
+            .record(Some(self.connection), What::ReadingStopped);
+        self.reads.send_replace(false);
+    }
+
+    /// Reads from the socket again.
+    pub fn resume_reading(&self) {
+        self.recorder
+            .record(Some(self.connection), What::ReadingResumed);
+        self.reads.send_replace(true);
+    }
+
+    /// Whether the connection reads.
+    pub fn is_reading(&self) -> bool {
+        *self.reads.borrow()
+    }
+
+    /// How far the connection has come to its end.
+    pub fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
+    /// Waits until the connection has come as far as `phase`.
+    pub async fn reached(&self, phase: Phase) {
+        let mut receiver = self.phase.clone();
+        // An error means that the reader is gone, which is further than any phase.
+        let _ = receiver.wait_for(|reached| *reached >= phase).await;
+    }
+
+    /// Drops the TCP connection at once, without a close frame; what is queued is not sent.
+    pub async fn abandon(&self) {
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        if !tasks.is_empty() && self.phase() != Phase::Ended {
+            self.recorder.record(Some(self.connection), What::Dropped);
+        }
+        for task in tasks {
+            task.abort();
+            // Waits until the task has let its half of the socket go.
+            let _ = task.await;
+        }
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        for task in self
+            .tasks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .drain(..)
+        {
+            task.abort();
+        }
+    }
+}
+
+fn request(target: &Target) -> Result<Request<()>, OpenError> {
+    let wrong = |error: &dyn std::fmt::Display| {
+        OpenError::NoConnection(format!("{} can't be requested: {error}", target.url()))
+    };
+    let mut request = target
+        .request_url()
+        .into_client_request()
+        .map_err(|error| wrong(&error))?;
+    for (name, value) in target.headers() {
+        let name: HeaderName = name.parse().map_err(|error| wrong(&error))?;
+        let value: HeaderValue = value.parse().map_err(|error| wrong(&error))?;
+        request.headers_mut().append(name, value);
+    }
+    Ok(request)
+}
+
+fn handshake_words(error: &Error) -> String {
+    match error {
+        Error::Http(response) => format!(
+            "the server answered the WebSocket handshake with HTTP {}; is the path of the URL right?",
+            response.status()
+        ),
+        Error::Io(error) => {
+            format!("the server ended the connection in the WebSocket handshake ({error})")
+        }
+        Error::Protocol(ProtocolError::HandshakeIncomplete) => {
+            "the server ended the connection in the WebSocket handshake".to_owned()
+        }
+        error => {
+            format!("the server answered the WebSocket handshake with something else ({error})")
+        }
+    }
+}
+
+struct Reader {
+    stream: SplitStream<WebSocketStream<Stream>>,
+    connection: Connection,
+    recorder: Arc<Recorder>,
+    deliver: mpsc::UnboundedSender<Incoming>,
+    reads: watch::Receiver<bool>,
+    phase: watch::Sender<Phase>,
+}
+
+impl Reader {
+    async fn run(mut self) {
+        loop {
+            let reading = *self.reads.borrow_and_update();
+            tokio::select! {
+                biased;
+                changed = self.reads.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                }
+                item = self.stream.next(), if reading => match item {
+                    Some(Ok(message)) => self.take(message),
+                    Some(Err(error)) => return self.fail(&error),
+                    None => return self.end(None),
+                },
+            }
+        }
+    }
+
+    fn take(&self, message: Message) {
+        match message {
+            Message::Text(text) => {
+                let received = Arc::new(Received::new(text.as_str()));
+                self.note(What::Text(Arc::clone(&received)), Arrival::Text(received));
+            }
+            Message::Binary(bytes) => {
+                let bytes: Arc<[u8]> = bytes.as_ref().into();
+                self.note(What::Binary(Arc::clone(&bytes)), Arrival::Binary(bytes));
+            }
+            Message::Pong(data) => {
+                self.note(What::Pong(data.to_vec()), Arrival::Pong(data.to_vec()));
+            }
+            Message::Close(frame) => {
+                let (code, reason) = frame.map_or((1005, String::new()), |frame| {
+                    (frame.code.into(), frame.reason.as_str().to_owned())
+                });
+                self.note(
+                    What::Close {
+                        code,
+                        reason: reason.clone(),
+                    },
+                    Arrival::Close { code, reason },
+                );
+                self.phase.send_replace(Phase::Closed);
+            }
+            // The library answers pings itself, and gives no frames.
+            Message::Ping(_) | Message::Frame(_) => {}
+        }
+    }
+
+    fn fail(self, error: &Error) {
+        match error {
+            Error::Io(error) => self.end(Some(error.to_string())),
+            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => self.end(None),
+            error => {
+                let what = match error {
+                    Error::Protocol(ProtocolError::ReceivedAfterClosing) => {
+                        "the server sent another frame after its close frame".to_owned()
+                    }
+                    Error::Utf8(_) => "the server sent a text message that is not UTF-8".to_owned(),
+                    error => format!("the server broke the rules of WebSocket: {error}"),
+                };
+                self.recorder
+                    .record(Some(self.connection), What::WebSocketError(what.clone()));
+                self.end(Some(what));
+            }
+        }
+    }
+
+    fn end(self, error: Option<String>) {
+        self.note(
+            What::Ended {
+                error: error.clone(),
+            },
+            Arrival::End { error },
+        );
+        self.phase.send_replace(Phase::Ended);
+    }
+
+    fn note(&self, what: What, arrival: Arrival) {
+        let event = self.recorder.record(Some(self.connection), what);
+        // Nobody may be listening any more; the trace still has it.
+        let _ = self.deliver.send(Incoming {
+            event,
+            what: arrival,
+        });
+    }
+}
+
+struct Writer {
+    sink: SplitSink<WebSocketStream<Stream>, Message>,
+    connection: Connection,
+    recorder: Arc<Recorder>,
+    broken: bool,
+}
+
+impl Writer {
+    async fn run(mut self, mut queue: mpsc::UnboundedReceiver<Command>) {
+        let mut batch = Vec::with_capacity(BATCH);
+        while queue.recv_many(&mut batch, BATCH).await > 0 {
+            let mut waiting = Vec::new();
+            for command in batch.drain(..) {
+                match command {
+                    Command::Send(outgoing) => self.feed(outgoing).await,
+                    Command::Flushed(done) => waiting.push(done),
+                }
+            }
+            if !self.broken
+                && let Err(error) = self.sink.flush().await
+            {
+                self.fail(&error);
+            }
+            for done in waiting {
+                // The one who asked may have given up.
+                let _ = done.send(());
+            }
+        }
+    }
+
+    /// Puts a message into the trace and then into the socket, so that no answer precedes it there.
+    async fn feed(&mut self, outgoing: Outgoing) {
+        if self.broken {
+            return;
+        }
+        let (what, frames) = frames(outgoing);
+        self.recorder.record(Some(self.connection), what);
+        for frame in frames {
+            if let Err(error) = self.sink.feed(frame).await {
+                return self.fail(&error);
+            }
+        }
+    }
+
+    fn fail(&mut self, error: &Error) {
+        self.broken = true;
+        let why = match error {
+            Error::Protocol(ProtocolError::SendAfterClosing)
+            | Error::AlreadyClosed
+            | Error::ConnectionClosed => "the connection is closed".to_owned(),
+            error => error.to_string(),
+        };
+        self.recorder
+            .record(Some(self.connection), What::NotSent(why));
+    }
+}
+
+fn frames(outgoing: Outgoing) -> (What, Vec<Message>) {
+    match outgoing {
+        Outgoing::Text(text) => {
+            let message = Message::text(text.as_ref());
+            (What::SentText { text, fragments: 1 }, vec![message])
+        }
+        Outgoing::Fragments(parts) => {
+            let last = parts.len().saturating_sub(1);
+            let frames = parts
+                .iter()
+                .enumerate()
+                .map(|(index, part)| {
+                    let kind = if index == 0 {
+                        Data::Text
+                    } else {
+                        Data::Continue
+                    };
+                    let bytes = Bytes::copy_from_slice(part.as_bytes());
+                    Message::Frame(Frame::message(bytes, OpCode::Data(kind), index == last))
+                })
+                .collect();
+            (
+                What::SentText {
+                    text: parts.concat().into(),
+                    fragments: parts.len(),
+                },
+                frames,
+            )
+        }
+        Outgoing::Bytes { text, bytes } => {
+            let kind = if text { Data::Text } else { Data::Binary };
+            let payload = Bytes::copy_from_slice(&bytes);
+            let frame = Message::Frame(Frame::message(payload, OpCode::Data(kind), true));
+            (What::SentBytes { text, bytes }, vec![frame])
+        }
+        Outgoing::Ping(data) => (
+            What::SentPing(data.clone()),
+            vec![Message::Ping(data.into())],
+        ),
+        Outgoing::Close(code) => {
+            let frame = CloseFrame {
+                code: code.into(),
+                reason: "".into(),
+            };
+            (What::SentClose { code }, vec![Message::Close(Some(frame))])
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The faults, each with the sentence that describes it, the requirement that it breaks, and the
+//! cases that must notice.
+
+/// Declares the faults as an enum and as a table.
+macro_rules! faults {
+    ($($name:ident: $sentence:literal, $requirement:literal, [$($case:literal),+];)+) => {
+        /// A mistake of the toy.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Fault {
+            $(#[doc = $sentence] $name,)+
+        }
+
+        impl Fault {
+            /// Every fault.
+            pub(crate) const ALL: &[Self] = &[$(Self::$name),+];
+
+            /// What the toy does wrong, in one sentence.
+            pub(crate) fn sentence(self) -> &'static str {
+                match self { $(Self::$name => $sentence,)+ }
+            }
+
+            /// The requirement that a failure must name.
+            pub(crate) fn requirement(self) -> &'static str {
+                match self { $(Self::$name => $requirement,)+ }
+            }
+
+            /// The beginnings of the ids of the cases that are played; one of them must fail.
+            pub(crate) fn cases(self) -> &'static [&'static str] {
+                match self { $(Self::$name => &[$($case),+],)+ }
+            }
+        }
+    };
+}
+
+faults! {
+    // The text.
+    SiblingsAscending: "Siblings stand oldest first.", "crdt.sibling-order", ["crdt/"];
+    SiblingsByArrival: "Siblings stand in the order in which they arrived.", "crdt.sibling-order", ["crdt/"];
+    ReplicaFirst: "Ids are compared by replica before lamport.", "crdt.lamport-order", ["crdt/"];
+    LamportAsText: "Lamports are compared as text, so 9 is above 10.", "crdt.lamport-order", ["crdt/"];
+    LamportIn32Bits: "Lamports are kept in 32 bits.", "crdt.any-lamport", ["crdt/"];
+    ReplicaAscending: "Equal lamports are put in ascending order of replicas.", "crdt.replica-order", ["crdt/"];
+    ReplicaInUtf16: "Replicas are compared by UTF-16 code units.", "crdt.replica-order", ["crdt/"];
+    ReplicaFolded: "Replicas are compared without regard to case.", "crdt.replica-order", ["crdt/"];
+    ReplicaByLength: "Shorter replicas stand below longer ones.", "crdt.replica-order", ["crdt/"];
+    EarlyInsertLost: "An insert whose parent is not there yet is echoed and then forgotten.", "crdt.pending-applies", ["crdt/"];
+    EarlyInsertAtRoot: "An insert whose parent is not there yet goes to the root.", "crdt.pending-hidden", ["crdt/"];
+    EarlyDeleteLost: "A delete whose target is not there yet is forgotten.", "crdt.pending-applies", ["crdt/"];
+    EarlyOpRefused: "An op whose dependency is not there yet is refused.", "crdt.pending-accepted", ["crdt/"];
+    DeleteTakesChildren: "A delete takes the element's children with it.", "crdt.tombstone-children", ["crdt/"];
+    DeleteToggles: "A second delete brings the element back.", "crdt.tombstone", ["crdt/", "submit/"];
+    ForeignDeleteRefused: "A client may delete its own elements only.", "crdt.delete-any", ["crdt/"];
+    DepthLimited: "Text deeper than 963 elements is cut.", "cost.any-length", ["crdt/", "cost/"];
+    TextComposed: "The text of a resync is normalised.", "text.verbatim", ["text/"];
+    NulDropped: "NUL characters are dropped from echoes.", "text.verbatim", ["text/", "frames/"];
+    CrToLf: "CR becomes LF in echoes.", "text.verbatim", ["text/", "frames/"];
+
+    // The rules on ids.
+    LamportUnchecked: "An insert's lamport may be that of its parent, or lower.", "crdt.lamport-above-parent", ["crdt/", "submit/"];
+    ReplicaUnchecked: "An insert may carry another client's replica id.", "crdt.own-replica", ["crdt/", "submit/"];
+    ResendSequenced: "A resent op gets a second seq.", "submit.resend", ["submit/"];
+    ResendUnanswered: "A resent op is dropped without an answer.", "submit.answer", ["submit/"];
+    ResendBroadcast: "The answer to a resent op goes to everyone.", "submit.answer-private", ["submit/"];
+    ResendAnsweredTwice: "A resent op is answered twice.", "submit.answer", ["submit/"];
+    ResendAtHead: "The answer to a resent op carries the head as its seq.", "submit.answer", ["submit/"];
+    ResendOfConnectionOnly: "Resent ops are known again on the same connection only.", "submit.resend", ["submit/"];
+    ResendRefused: "A resent op is refused.", "submit.answer", ["submit/"];
+    SameInsertSequenced: "The same insert under a new message id is sequenced again.", "submit.same-insert", ["submit/"];
+    SameInsertRefused: "The same insert under a new message id is refused.", "submit.same-insert", ["submit/"];
+    SameInsertNewName: "The same insert under a new message id is answered under that id.", "submit.same-insert", ["submit/"];
+    SameInsertBurnsId: "The new message id of a same insert counts as used.", "submit.msg-id-stays-free", ["submit/"];
+    DeleteAgainDropped: "A second delete of an element is answered with the first.", "submit.del-again", ["submit/"];
+    DeleteAgainRefused: "A delete of a deleted element is refused.", "submit.del-again", ["submit/"];
+    MessageIdReused: "A message id may be used again with other content.", "submit.msg-id-reused", ["submit/"];
+    MessageIdMeansSame: "An op with a used message id is taken for the same, whatever it holds.", "submit.msg-id-reused", ["submit/"];
+    IdTakenAccepted: "A second insert with a taken id is accepted.", "submit.id-taken", ["submit/"];
+    IdTakenIgnoresParent: "A taken id with another parent is taken for the same insert.", "submit.id-taken", ["submit/"];
+    IdTakenIgnoresValue: "A taken id with another value is taken for the same insert.", "submit.id-taken", ["submit/"];
+    TombstoneIdFree: "The id of a deleted element may be inserted anew.", "submit.id-taken", ["submit/", "crdt/"];
+    PendingIdFree: "The id of an insert that waits may be inserted anew.", "crdt.pending-id-taken", ["submit/", "crdt/"];
+    MessageIdOfAll: "Message ids of different clients are mixed up.", "submit.scope", ["submit/"];
+    UnknownFieldsCompared: "Unknown fields are part of an op's content.", "submit.content", ["submit/"];
+    ForgetsWhenAlone: "Message ids are forgotten when the last connection ends.", "submit.kept", ["submit/", "session/"];
+    RefusedIdBurnt: "The message id of a refused op counts as used.", "close.no-effect", ["submit/", "close/"];
+
+    // Sync.
+    ReplayFromL: "A replay begins with L itself.", "seq.from-baseline", ["sync/"];
+    ReplaySkipsFirst: "A replay begins with L + 2.", "seq.from-baseline", ["sync/"];
+    ReplayMissesLast: "A replay ends one op early.", "seq.from-baseline", ["sync/"];
+    ReplayReversed: "A replay goes backwards.", "seq.from-baseline", ["sync/"];
+    ReplayOfOthers: "A replay leaves out the client's own ops.", "seq.from-baseline", ["sync/"];
+    ReplayRenamed: "A replay carries the receiver as the origin.", "seq.one-order", ["sync/"];
+    ReplayOfZero: "L = 0 is answered with a replay of everything.", "sync.zero", ["sync/"];
+    ReplayThenResync: "A replay is followed by a resync.", "sync.replay-or-resync", ["sync/"];
+    ReplayOverflows: "A replay of 256 ops and more ends in 1013.", "sync.never-closes", ["sync/"];
+    NothingAtHead: "L = H is answered with the ack alone.", "sync.at-head", ["sync/"];
+    NothingBeyondHead: "L > H is answered with the ack alone.", "sync.beyond-head", ["sync/"];
+    BeyondHeadRefused: "L > H is refused.", "sync.never-closes", ["sync/", "frames/"];
+    ResyncTwice: "The resync is sent twice.", "sync.zero", ["sync/"];
+    ResyncAlways: "Every L is answered with a resync.", "sync.replay-kept", ["sync/"];
+    ResyncStale: "The resync's text lacks the last op.", "resync.text", ["sync/", "crdt/"];
+    ResyncWithTombstones: "The resync's text still has the deleted characters.", "resync.text", ["sync/", "crdt/"];
+    ResyncBehind: "The resync's seq is one below the head.", "resync.head", ["sync/"];
+    AckBehind: "The ack carries the head of before the last op.", "ack.fields", ["sync/", "session/"];
+    AckTwice: "The ack is sent twice.", "session.ack-first", ["session/"];
+    AckAfterResync: "The resync goes before the ack.", "session.ack-first", ["session/"];
+    LiveBeforeSync: "The newest echo goes out before the sync.", "session.sync-before-live", ["sync/"];
+    EarlyOpsLost: "Ops sent behind the hello without waiting are lost.", "session.early-ops", ["session/"];
+
+    // Sequencing and fan-out.
+    SeqFromZero: "The first op gets seq 0.", "transport.server-valid", ["seq/"];
+    SeqSkipsOnResend: "A resent op takes a seq that nobody sees.", "seq.from-baseline", ["submit/"];
+    SeqTakenByJoin: "A join takes a seq.", "session.no-effect-of-hello", ["session/"];
+    SeqOfServer: "Seqs are counted over all documents.", "session.documents-apart", ["session/"];
+    SenderNotEchoed: "The sender gets no echo.", "seq.fan-out", ["seq/"];
+    OthersNotEchoed: "Only the sender gets the echo.", "seq.fan-out", ["seq/"];
+    SameClientNotEchoed: "Other connections of the sender's client id get no echo.", "session.same-client-id", ["session/", "seq/"];
+    EchoEverywhere: "Echoes go to the connections of all documents.", "transport.one-document", ["session/"];
+    EchoTwice: "Every echo is sent twice.", "seq.from-baseline", ["seq/"];
+    EchoWithExtras: "Unknown fields of an op are passed on.", "echo.exact-fields", ["echo/", "frames/"];
+    EchoWithServerField: "Echoes carry a field of the server's own.", "echo.exact-fields", ["echo/", "seq/"];
+    EchoOriginLost: "Every echo names the receiver as the origin.", "echo.fields", ["echo/", "seq/"];
+
+    // The session.
+    DocIdFolded: "Document ids are compared without regard to case.", "transport.names-exact", ["session/"];
+    DocIdTrimmed: "Document ids are trimmed.", "transport.names-exact", ["session/"];
+    DocIdComposed: "Document ids are normalised.", "transport.names-exact", ["session/"];
+    DocIdCut: "Document ids are cut after 64 characters.", "transport.names-exact", ["session/"];
+    DocumentForgotten: "A document is forgotten when its last connection ends.", "session.outlives-connections", ["session/"];
+    OldConnectionKicked: "A second connection of a client id ends the first.", "session.same-client-id", ["session/"];
+    SecondConnectionRefused: "A second connection of a client id is refused.", "session.same-client-id", ["session/"];
+    LastOpsLost: "Ops right before a clean close are lost.", "session.sent-before-close", ["session/"];
+
+    // Violations.
+    BinaryFails: "A binary message ends in 1011.", "close.binary", ["close/"];
+    BinaryTaken: "A binary message is read as text.", "close.binary", ["close/"];
+    SecondHelloIgnored: "A second hello is ignored.", "close.second-hello", ["close/"];
+    SecondHelloJoins: "A second hello is answered with another sync.", "close.second-hello", ["close/"];
+    UnknownTypeIgnored: "A message of an unknown type is ignored.", "close.unknown-type", ["frames/op-type", "close/"];
+    InvalidIgnored: "A message that does not fit its schema is ignored.", "close.schema", ["frames/op-"];
+    InvalidPolicy: "A message that does not fit its schema ends in 1008.", "close.schema", ["frames/op-"];
+    NotJsonNormal: "A message that is not JSON ends in 1000.", "close.not-json", ["frames/op-json", "close/"];
+    OtherDocTaken: "An op for another document is applied to this one.", "close.other-doc", ["close/"];
+    OtherClientTaken: "An op of another client id is taken for the connection's.", "close.other-client", ["close/"];
+    NoHelloNeeded: "An op before the hello is ignored.", "close.no-hello", ["close/", "session/"];
+    NoHelloTimeout: "A connection without a hello stays open for ever.", "close.hello-timeout", ["session/"];
+    HelloTimeoutShort: "A connection without a hello is closed after a second.", "close.hello-timeout", ["session/"];
+    ReasonPlain: "Close reasons lack the prefix.", "close.reason", ["close/"];
+    ViolationEndsAll: "A violation closes every connection of the document.", "close.isolated", ["close/"];
+    ViolationUnflushed: "What is queued is thrown away at a violation.", "close.flush", ["close/"];
+    ViolationGoesOn: "Messages behind a violation are still handled.", "close.nothing-after", ["close/"];
+    ViolationTakesEffect: "An op with a taken message id is refused, and sequenced all the same.", "close.no-effect", ["submit/", "close/"];
+    TooBigTaken: "There is no limit on the size of messages.", "close.too-big", ["transport/"];
+    SmallLimit: "Messages over 32 KiB are refused.", "transport.takes-64k", ["transport/"];
+    NamesInUtf16: "Names are measured in UTF-16 code units.", "transport.names", ["frames/"];
+    FloatsTaken: "1.5 is taken for the integer 1.", "transport.integers", ["frames/"];
+
+    // Slow clients.
+    SlowNeverClosed: "What waits for a client is kept without a limit.", "slow.ceiling", ["slow/"];
+    SlowLosesEchoes: "A slow client loses echoes.", "seq.from-baseline", ["slow/"];
+    SlowClosedEarly: "A client is closed as slow when 64 KiB wait for it.", "slow.floor", ["slow/"];
+    SlowEndsAll: "A slow client ends every connection of its document.", "slow.alone", ["slow/"];
+    SlowHoldsUp: "A slow client holds up the others.", "slow.no-delay", ["slow/"];
+}
