@@ -133,20 +133,20 @@ impl Context {
 
     /// Opens a WebSocket with the receive buffer given; see [`Buffers::Small`] for slow readers.
     pub async fn connect_with(&self, name: &str, buffers: Buffers) -> Outcome<Client> {
+        self.open(name, buffers).await.map_err(|error| {
+            let failed = match error {
+                OpenError::NoConnection(why) => format!("{name} can't connect: {why}"),
+                OpenError::NoWebSocket(why) => format!("{name} gets no WebSocket: {why}"),
+            };
+            Failure::breach(ids::UPGRADE, failed).timed_out()
+        })
+    }
+
+    /// As [`Context::connect_with`], with the error as it is.
+    pub(crate) async fn open(&self, name: &str, buffers: Buffers) -> Result<Client, OpenError> {
         let recorder = Arc::clone(&self.inner.recorder);
         let within = self.patience().min(self.left());
-        let (wire, inbox) = Wire::open(self.target(), name, buffers, recorder, within)
-            .await
-            .map_err(|error| match error {
-                OpenError::NoConnection(why) => {
-                    Failure::breach(ids::UPGRADE, format!("{name} can't connect: {why}"))
-                        .timed_out()
-                }
-                OpenError::NoWebSocket(why) => {
-                    Failure::breach(ids::UPGRADE, format!("{name} gets no WebSocket: {why}"))
-                        .timed_out()
-                }
-            })?;
+        let (wire, inbox) = Wire::open(self.target(), name, buffers, recorder, within).await?;
         let wire = Arc::new(wire);
         self.wires().push(Arc::clone(&wire));
         let name = self.recorder().name(wire.connection());

@@ -10,13 +10,49 @@ pub mod client;
 pub mod context;
 pub mod dial;
 pub mod frames;
+pub mod gate;
 pub mod http;
 pub mod ids;
+pub mod mimic;
+pub mod monitor;
 pub mod outcome;
 pub mod pattern;
 pub mod player;
 pub mod recorder;
+pub mod report;
+pub mod runner;
 pub mod target;
 pub mod trace;
 pub mod validate;
 pub mod wire;
+
+use std::sync::Arc;
+
+use collab_spec::report::Report;
+use futures_util::StreamExt as _;
+
+use crate::case::Case;
+use crate::runner::{Options, Session, start_order};
+use crate::target::Target;
+
+/// Plays cases against a target, without a word on the terminal.
+///
+/// Errors: why nobody could be reached.
+pub async fn run(target: Target, cases: &[Case], options: Options) -> Result<Report, String> {
+    let concurrency = options.concurrency.max(1);
+    let session = Arc::new(Session::new(target, options));
+    session.open().await?;
+    let selected: Vec<Case> = start_order(cases)
+        .into_iter()
+        .filter(|case| session.selects(case))
+        .collect();
+    futures_util::stream::iter(selected)
+        .for_each_concurrent(concurrency, |case| {
+            let session = Arc::clone(&session);
+            async move {
+                session.play(&case).await;
+            }
+        })
+        .await;
+    Ok(session.report(cases))
+}

@@ -17,7 +17,9 @@ other server. It is meant to be plain rather than fast, and it is built in anoth
 The `websockets` library does the opening handshake and takes the frames apart, through its
 "Sans-I/O" layer. Its ready-made server would not do: it answers messages that are too big or not
 UTF-8, and the client's own close, by itself and at once, ahead of the echoes that are still queued
-here (`close.flush`); it pings and closes with 1011; and it does not tell how many bytes wait.
+here (`close.flush`), and it pings and closes with 1011. Under it are bare sockets and not asyncio's
+streams: these hide how much waits for a client that doesn't read, and where a write fails, they
+throw away what the client had sent before it went (`session.sent-before-close`).
 """
 
 import argparse
@@ -28,6 +30,8 @@ import json
 import math
 import re
 import signal
+import socket
+import struct
 from collections import deque
 
 from websockets.datastructures import Headers
@@ -38,7 +42,6 @@ from websockets.server import ServerProtocol
 KIB, MIB = 1024, 1024 * 1024
 
 MAX_MESSAGE = MIB  # our choice between 64 KiB and 16 MiB
-READ_BUFFER = 512 * KIB  # asyncio stops reading at twice this
 CHUNK = 64 * KIB  # how much is read or written in one go
 PAUSE_AT = 4 * MIB  # where this much waits for a client that reads, senders are made to wait
 SLOW_AT = 8 * MIB  # where this much waits for a client, it is closed as slow
@@ -257,24 +260,20 @@ class Document:
 # ---------------------------------------------------------------------------------------------
 
 
-class Reader(asyncio.StreamReader):
-    """Hands out what has come even where the connection broke after it."""
-
-    def set_exception(self, exc):
-        self.feed_eof()
-
-
 class Connection:
-    def __init__(self, server, reader, writer):
-        self.server, self.reader, self.writer = server, reader, writer
+    def __init__(self, server, sock):
+        self.server, self.sock = server, sock
         self.wire = ServerProtocol(max_size=MAX_MESSAGE)
         self.loop = asyncio.get_running_loop()
+        self.task = asyncio.create_task(self.run())
+        self.reading = None
         self.doc = self.client_id = None
         self.opcode, self.message = None, bytearray()  # the message whose frames are coming in
         self.pongs = deque()
         self.sync = iter(())  # drawn before the queue, and not counted as waiting
         self.queue = deque()
         self.waiting = 0  # bytes in pongs and queue, and of these in the write under way
+        self.broken = False  # the client can't be written to any more, perhaps still be read from
         self.progress = 0.0  # when the socket last took a chunk
         self.news = asyncio.Event()  # for the writing coroutine
         self.close_frame = None  # set once; from then on nothing more is handled or queued
@@ -298,7 +297,7 @@ class Connection:
         """Returns the frames that came along with the request, or None where it was no upgrade."""
         events = []
         while not events and not self.wire.close_expected():
-            data = await self.reader.read(CHUNK)
+            data = await self.receive()
             if not data:
                 return None
             self.wire.receive_data(data)
@@ -306,39 +305,52 @@ class Connection:
         if events:
             response = self.respond(events[0])
             self.wire.send_response(response)
-        self.writer.write(b"".join(self.wire.data_to_send()))
-        await self.writer.drain()
+        await self.loop.sock_sendall(self.sock, b"".join(self.wire.data_to_send()))
         return events[1:] if events and response.status_code == 101 else None
 
     async def run(self):
-        writing = None
+        tasks = []
         try:
-            self.writer.transport.set_write_buffer_limits(high=0)  # drain() means: all is sent
             async with asyncio.timeout(HANDSHAKE):
                 frames = await self.handshake()
-            if frames is not None:
-                self.hello_timer = self.loop.call_later(
-                    self.server.hello_timeout + CLOCK_SLACK,
-                    lambda: self.close(1002, "protocol: no hello in time"),
-                )
-                writing = asyncio.create_task(self.write())
-                await self.read(frames)
-                self.leave()
-                self.client_done.set()
-                if self.close_frame:
-                    await writing
-        except (ConnectionError, TimeoutError):
+            if frames is None:
+                return
+            self.hello_timer = self.loop.call_later(
+                self.server.hello_timeout + CLOCK_SLACK,
+                lambda: self.close(1002, "protocol: no hello in time"),
+            )
+            self.reading = asyncio.create_task(self.read(frames))
+            writing = asyncio.create_task(self.write())
+            tasks = [self.reading, writing]
+            await asyncio.wait([self.reading])
+            self.leave()
+            self.client_done.set()
+            if self.close_frame:
+                await asyncio.wait([writing])
+        except (OSError, TimeoutError):
             pass
         finally:
             self.leave()
-            if writing:
-                writing.cancel()
             for timer in (self.hello_timer, self.flush_timer):
                 if timer:
                     timer.cancel()
-            self.writer.close()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self.sock.close()
+
+    def abort(self):
+        """Ends TCP at once, though the peer takes nothing: no close frame, no end of the stream."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.task.cancel()
 
     # Reading ---------------------------------------------------------------------------------
+
+    async def receive(self):
+        try:
+            return await self.loop.sock_recv(self.sock, CHUNK)
+        except OSError:
+            return b""
 
     async def read(self, frames):
         """Handles frames until the connection ends; after a violation it reads and drops them."""
@@ -362,8 +374,8 @@ class Connection:
                 else:
                     self.close(1002, "protocol: broken frame: " + failed.reason[:80])
             self.wire.data_to_send()  # its own pongs and close frames: they would overtake ours
-            await asyncio.sleep(0)  # read() doesn't let others run where data is there already
-            data = await self.reader.read(CHUNK)
+            await asyncio.sleep(0)  # nobody else runs in receive() where data is there already
+            data = await self.receive()
             if not data:
                 return
             self.wire.receive_data(data)
@@ -372,7 +384,7 @@ class Connection:
     def must_pause(self):
         """Whether this client's next message has to wait for clients that read: for itself, or for
         others that do read but not as fast as it sends. Nobody waits for one that has stopped."""
-        if self.doc is None or self.close_frame or self.writer.transport.is_closing():
+        if self.doc is None or self.close_frame or self.broken:
             return False
         if self.waiting > PAUSE_AT:
             return True
@@ -424,7 +436,7 @@ class Connection:
     # Writing ---------------------------------------------------------------------------------
 
     def push(self, frame, queue):
-        if self.close_frame is None:
+        if self.close_frame is None and not self.broken:
             queue.append(frame)
             self.waiting += len(frame)
             self.news.set()
@@ -448,10 +460,11 @@ class Connection:
         return b"".join(chunks), counted
 
     async def send(self, data):
+        data = memoryview(data)
         for start in range(0, len(data), CHUNK):
             self.progress = self.loop.time()
-            self.writer.write(data[start : start + CHUNK])
-            await self.writer.drain()
+            await self.loop.sock_sendall(self.sock, data[start : start + CHUNK])
+            await asyncio.sleep(0)
         self.progress = self.loop.time()
 
     async def write(self):
@@ -470,15 +483,16 @@ class Connection:
             await self.send(self.close_frame)
             self.flush_timer.cancel()
             if not self.client_done.is_set():
-                self.writer.write_eof()
+                self.sock.shutdown(socket.SHUT_WR)
                 async with asyncio.timeout(LINGER):
                     await self.client_done.wait()
-        except (OSError, TimeoutError):
+        except TimeoutError:
             pass
+        except OSError:
+            self.broken = True
         finally:
-            # The end of TCP ends the reading coroutine too, except where a close is not meant.
             if self.close_frame:
-                self.writer.close()
+                self.reading.cancel()
 
     def close(self, code, reason):
         """Leaves the document and puts the close frame behind all that is queued."""
@@ -488,7 +502,7 @@ class Connection:
                 mask=False
             )
             self.flush_timer = self.loop.call_later(
-                FLUSH_SLOW if code == 1013 else FLUSH, self.writer.transport.abort
+                FLUSH_SLOW if code == 1013 else FLUSH, self.abort
             )
             self.hello_timer.cancel()
             self.news.set()
@@ -513,7 +527,7 @@ class Server:
     def __init__(self, hello_timeout):
         self.hello_timeout = hello_timeout
         self.documents = {}
-        self.connections = {}  # the running connections and their tasks
+        self.connections = set()
 
     def document(self, doc_id):
         if doc_id not in self.documents:
@@ -525,31 +539,38 @@ class Server:
         if not doc.members and not doc.ops:
             self.documents.pop(doc.doc_id, None)
 
-    def accept(self, reader, writer):
-        connection = Connection(self, reader, writer)
-        task = asyncio.ensure_future(connection.run())
-        self.connections[connection] = task
-        task.add_done_callback(lambda _: self.connections.pop(connection))
+    async def accept(self, listener):
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                sock, _ = await loop.sock_accept(listener)
+            except OSError:  # for example too many open files
+                await asyncio.sleep(0.1)
+                continue
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection = Connection(self, sock)
+            self.connections.add(connection)
+            connection.task.add_done_callback(
+                lambda _, connection=connection: self.connections.discard(connection)
+            )
 
     async def serve(self, port):
         loop = asyncio.get_running_loop()
-
-        def factory():
-            return asyncio.StreamReaderProtocol(Reader(READ_BUFFER, loop), self.accept)
-
-        listener = await loop.create_server(factory, "127.0.0.1", port, backlog=1024)
-        port = listener.sockets[0].getsockname()[1]
+        listener = socket.create_server(("127.0.0.1", port), backlog=1024)
+        listener.setblocking(False)
+        port = listener.getsockname()[1]
         print(f"listening on ws://127.0.0.1:{port}/ws", flush=True)
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
+        accepting = asyncio.create_task(self.accept(listener))
         await stop.wait()
-        listener.close()
+        accepting.cancel()
         for connection in tuple(self.connections):
             if connection.hello_timer:  # else it is still plain HTTP
                 connection.close(1001, "shutdown")
         if self.connections:
-            await asyncio.wait(self.connections.values(), timeout=LINGER + 1)
+            await asyncio.wait([one.task for one in self.connections], timeout=LINGER + 1)
 
 
 def main():

@@ -1,0 +1,48 @@
+//! The command line's face of a run: libtest's filters, formats and output. The only user of
+//! `libtest-mimic`.
+//!
+//! Deliberately absent: verdicts. Those are the runner's; here they only get a colour.
+
+use std::sync::Arc;
+
+use collab_spec::report::Verdict;
+pub use libtest_mimic::Arguments;
+pub use libtest_mimic::FormatSetting;
+use libtest_mimic::{Completion, Failed, Trial};
+use tokio::runtime::Handle;
+
+use crate::case::Case;
+use crate::report;
+use crate::runner::{Session, start_order};
+
+/// Whether the arguments let a case through.
+pub fn selects(arguments: &Arguments, case: &Case) -> bool {
+    !arguments.is_filtered_out(&Trial::test(case.id.clone(), || Ok(())))
+}
+
+/// Plays the cases that the arguments and the session let through, and prints each result.
+pub fn run(session: &Arc<Session>, cases: &[Case], arguments: &Arguments, handle: &Handle) {
+    let trials = start_order(cases)
+        .into_iter()
+        .filter(|case| session.selects(case))
+        .map(|case| trial(Arc::clone(session), case, handle.clone()))
+        .collect();
+    // The verdict is the report's; this one only knows passed and failed.
+    let _ = libtest_mimic::run(arguments, trials);
+}
+
+fn trial(session: Arc<Session>, case: Case, handle: Handle) -> Trial {
+    Trial::ignorable_test(case.id.clone(), move || {
+        let result = handle.block_on(session.play(&case));
+        match result.verdict {
+            Verdict::Pass | Verdict::Warn => Ok(Completion::Completed),
+            Verdict::NotApplicable | Verdict::Untestable => {
+                Ok(Completion::ignored_with(result.message.unwrap_or_default()))
+            }
+            Verdict::Fail | Verdict::Error => Err(Failed::from(report::case_text(
+                &result,
+                session.target().url(),
+            ))),
+        }
+    })
+}

@@ -1,0 +1,283 @@
+//! A report in words, 80 columns wide, for someone who did not write the suite.
+//!
+//! Everything here is made from the report's data alone.
+
+use std::fmt::Write as _;
+
+use collab_spec::report::{Breach, CaseReport, FrameReport, Report, Sender, Verdict};
+use collab_spec::requirement;
+
+/// How the case's own document is named in a log, and how its id begins.
+const DOCUMENT: (&str, &str) = ("doc-", "${doc}");
+
+/// The width of all output.
+const WIDTH: usize = 80;
+
+/// How many events of a long log are shown at its start, at its end, and around a breach.
+const SHOWN_AROUND: usize = 8;
+
+/// A log up to this length is shown whole.
+const SHOWN_WHOLE: usize = 40;
+
+/// How many breaches of one case are written out.
+const SHOWN_BREACHES: usize = 5;
+
+/// What went wrong in a case: the requirement, what was expected and what came, the log of the
+/// wire, and the command that plays the case alone.
+pub fn case_text(case: &CaseReport, url: &str) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "{}: {}", case.id, case.title);
+    if case.breaches.is_empty() {
+        let message = case.message.as_deref().unwrap_or("without words");
+        let lead = if case.verdict == Verdict::Error {
+            "the harness failed: "
+        } else {
+            ""
+        };
+        wrapped(&mut text, "  ", &format!("{lead}{message}"));
+    }
+    for breach in case.breaches.iter().take(SHOWN_BREACHES) {
+        breach_text(&mut text, breach);
+    }
+    if case.breaches.len() > SHOWN_BREACHES {
+        let _ = writeln!(
+            text,
+            "\n  and {} more",
+            case.breaches.len() - SHOWN_BREACHES
+        );
+    }
+    if !case.frames.is_empty() {
+        log(&mut text, case);
+    }
+    let _ = write!(
+        text,
+        "\n  To play it alone:\n    {}\n",
+        command(&case.id, url)
+    );
+    text
+}
+
+/// The command that plays one case alone.
+pub fn command(id: &str, url: &str) -> String {
+    format!("collab-conformance run --url {url} --exact {id}")
+}
+
+/// The last lines of a run: what was warned of, and a count for each verdict.
+pub fn summary_text(report: &Report) -> String {
+    let mut text = String::new();
+    let warned = report
+        .cases
+        .iter()
+        .filter(|case| case.verdict == Verdict::Warn);
+    for case in warned {
+        let _ = write!(text, "\nwarning: {}", case_text(case, &report.target));
+    }
+    let summary = &report.summary;
+    let counts = [
+        (summary.pass, "passed", ""),
+        (summary.fail, "failed", "the server broke a MUST"),
+        (summary.warn, "warned", "the server broke a SHOULD"),
+        (
+            summary.not_applicable,
+            "not applicable",
+            "the server does not offer the profile",
+        ),
+        (
+            summary.untestable,
+            "untestable",
+            "the case could not be brought about here",
+        ),
+        (
+            summary.error,
+            "errors",
+            "the harness failed; nothing is said of the server",
+        ),
+    ];
+    text.push('\n');
+    for (count, verdict, meaning) in counts {
+        if count > 0 || verdict == "passed" {
+            let meaning = if meaning.is_empty() {
+                String::new()
+            } else {
+                format!("  ({meaning})")
+            };
+            let _ = writeln!(text, "{count:>5} {verdict}{meaning}");
+        }
+    }
+    let _ = writeln!(
+        text,
+        "{:>5}.{} s against {}",
+        report.duration_ms / 1000,
+        report.duration_ms % 1000 / 100,
+        report.target
+    );
+    text
+}
+
+fn breach_text(text: &mut String, breach: &Breach) {
+    text.push('\n');
+    match requirement::find(&breach.requirement) {
+        Some(found) => {
+            let _ = writeln!(
+                text,
+                "  [{}] spec/{}:{}",
+                breach.requirement, found.file, found.line
+            );
+            wrapped(text, "  | ", &found.sentence);
+        }
+        None => {
+            let _ = writeln!(
+                text,
+                "  [{}] (not in the specification)",
+                breach.requirement
+            );
+        }
+    }
+    wrapped(text, "  ", &breach.what);
+    match (&breach.expected, &breach.got) {
+        (Some(expected), Some(got)) => compared(text, expected, got),
+        (Some(expected), None) => labelled(text, "expected: ", expected),
+        (None, Some(got)) => labelled(text, "got:      ", got),
+        (None, None) => {}
+    }
+}
+
+/// Expected above got, and under them where they begin to differ.
+fn compared(text: &mut String, expected: &str, got: &str) {
+    labelled(text, "expected: ", expected);
+    labelled(text, "got:      ", got);
+}
+
+fn labelled(text: &mut String, label: &str, value: &str) {
+    let indent = " ".repeat(label.chars().count() + 2);
+    let mut first = true;
+    for line in value.lines() {
+        for part in chunks(line, WIDTH - indent.len()) {
+            let lead = if first {
+                format!("  {label}")
+            } else {
+                indent.clone()
+            };
+            let _ = writeln!(text, "{lead}{part}");
+            first = false;
+        }
+    }
+}
+
+/// The wire log: whole where it is short, else around what matters.
+fn log(text: &mut String, case: &CaseReport) {
+    let marked: Vec<usize> = case
+        .breaches
+        .iter()
+        .filter_map(|breach| breach.frame)
+        .collect();
+    text.push_str("\n  The wire (ms, connection, > sent by the suite, < sent by the server):\n");
+    let frames = &case.frames;
+    let names = frames
+        .iter()
+        .map(|frame| frame.connection.chars().count())
+        .max()
+        .unwrap_or(0)
+        .min(14);
+    let shown = |index: usize| {
+        frames.len() <= SHOWN_WHOLE
+            || index < SHOWN_AROUND
+            || index + SHOWN_AROUND >= frames.len()
+            || marked
+                .iter()
+                .take(SHOWN_BREACHES)
+                .any(|mark| mark.abs_diff(index) <= SHOWN_AROUND)
+    };
+    let mut left_out = 0;
+    for (index, frame) in frames.iter().enumerate() {
+        if !shown(index) {
+            left_out += 1;
+            continue;
+        }
+        if left_out > 0 {
+            let _ = writeln!(text, "     … {left_out} more …");
+            left_out = 0;
+        }
+        let mark = if marked.contains(&index) { "=>" } else { "  " };
+        let _ = writeln!(text, "{}", line(mark, names, frame));
+    }
+}
+
+fn line(mark: &str, names: usize, frame: &FrameReport) -> String {
+    if frame.kind == "omitted" {
+        return format!("     … {} …", frame.content);
+    }
+    let arrow = match frame.from {
+        Sender::Client => '>',
+        Sender::Server => '<',
+    };
+    let millis = format!("{}.{}", frame.at_us / 1000, frame.at_us % 1000 / 100);
+    let name = format!(
+        "{:<names$}",
+        crate::validate::shortened(&frame.connection, names)
+    );
+    let head = format!("{mark}{millis:>8} {name} {arrow} ");
+    let room = WIDTH.saturating_sub(head.chars().count());
+    format!(
+        "{head}{}",
+        crate::validate::shortened(&printable(&frame.content), room)
+    )
+}
+
+/// A frame's content without what says nothing: the long name of the case's document.
+fn printable(content: &str) -> String {
+    let escaped: String = content
+        .chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect();
+    shorten_doc(&escaped)
+}
+
+fn shorten_doc(content: &str) -> String {
+    let mut text = content.to_owned();
+    while let Some(at) = text.find(DOCUMENT.0) {
+        let end = at + DOCUMENT.0.len() + 16;
+        match text.get(at + DOCUMENT.0.len()..end) {
+            Some(digits) if digits.chars().all(|c| c.is_ascii_hexdigit()) => {
+                text.replace_range(at..end, DOCUMENT.1);
+            }
+            _ => break,
+        }
+    }
+    text
+}
+
+fn wrapped(text: &mut String, indent: &str, words: &str) {
+    let room = WIDTH - indent.chars().count();
+    let mut line = String::new();
+    for word in words.split_whitespace() {
+        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > room {
+            let _ = writeln!(text, "{indent}{line}");
+            line.clear();
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+        while line.chars().count() > room {
+            let rest = line.split_off(
+                line.char_indices()
+                    .nth(room)
+                    .map_or(line.len(), |(at, _)| at),
+            );
+            let _ = writeln!(text, "{indent}{line}");
+            line = rest;
+        }
+    }
+    if !line.is_empty() {
+        let _ = writeln!(text, "{indent}{line}");
+    }
+}
+
+fn chunks(line: &str, room: usize) -> Vec<String> {
+    let chars: Vec<char> = line.chars().collect();
+    chars
+        .chunks(room.max(1))
+        .map(|part| part.iter().collect())
+        .collect()
+}

@@ -1,0 +1,333 @@
+//! One connection of the toy.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use collab_spec::message::ClientMessage;
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+use super::document::{Document, Member, Outbox, Refusal};
+use super::{Fault, Toy};
+
+type Socket = WebSocketStream<TcpStream>;
+type Shared = Arc<Mutex<Document>>;
+
+static NUMBERS: AtomicU64 = AtomicU64::new(1);
+const PACE: usize = 1 << 20;
+
+/// How the reading of a connection ended.
+enum End {
+    Left,
+    Refused(Refusal),
+}
+
+pub(super) async fn serve(toy: &Arc<Toy>, mut stream: TcpStream) {
+    let _ = stream.set_nodelay(true);
+    let mut start = [0; 8];
+    while matches!(stream.peek(&mut start).await, Ok(1..=7)) {
+        tokio::task::yield_now().await;
+    }
+    if start.starts_with(b"GET /hea") {
+        let mut request = [0; 4096];
+        let _ = stream.read(&mut request).await;
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 15\r\nconnection: close\r\n\r\n{\"status\":\"ok\"}";
+        let _ = stream.write_all(answer).await;
+        return;
+    }
+    let limit = match toy.fault {
+        Some(Fault::TooBigTaken) => None,
+        Some(Fault::SmallLimit) => Some(32 << 10),
+        _ => Some(1 << 20),
+    };
+    let config = WebSocketConfig::default().max_message_size(limit).max_frame_size(limit);
+    let Ok(socket) = tokio_tungstenite::accept_async_with_config(stream, Some(config)).await else {
+        return;
+    };
+    let (sink, mut reader) = socket.split();
+    let number = NUMBERS.fetch_add(1, Ordering::SeqCst);
+    let outbox = Arc::new(Outbox::default());
+    let mut session = Session { toy, number, outbox: Arc::clone(&outbox), joined: None };
+    let mut writer = Writer { sink, outbox: Arc::clone(&outbox) };
+    let end = tokio::select! {
+        end = session.read(&mut reader) => end,
+        end = writer.run() => end,
+    };
+    if let Some((document, _, _)) = &session.joined {
+        document.lock().unwrap().leave(number);
+    }
+    let slow = outbox.slow.load(Ordering::SeqCst);
+    if let End::Refused(refusal) = end && !slow {
+        if toy.has(Fault::ViolationEndsAll) {
+            session.end_all();
+        }
+        if toy.has(Fault::ViolationUnflushed) {
+            outbox.clear();
+        }
+        let ending = writer.close(toy, refusal);
+        let _ = tokio::time::timeout(Duration::from_secs(3), ending).await;
+        let drain = async {
+            while let Some(Ok(message)) = reader.next().await {
+                if toy.has(Fault::ViolationGoesOn) && let Message::Text(text) = &message {
+                    let _ = session.text(text);
+                }
+            }
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(3), drain).await;
+        // What the library refused to read has to be taken from the socket, or TCP resets.
+        if let Ok(socket) = reader.reunite(writer.sink) {
+            let mut stream = socket.into_inner();
+            let _ = stream.shutdown().await;
+            let mut rest = vec![0; 64 << 10];
+            let drain = async { while matches!(stream.read(&mut rest).await, Ok(1..)) {} };
+            let _ = tokio::time::timeout(Duration::from_secs(3), drain).await;
+        }
+    }
+}
+
+struct Writer {
+    sink: SplitSink<Socket, Message>,
+    outbox: Arc<Outbox>,
+}
+
+impl Writer {
+    async fn run(&mut self) -> End {
+        let outbox = Arc::clone(&self.outbox);
+        loop {
+            tokio::select! {
+                biased;
+                end = watch(&outbox) => return end,
+                sent = self.drain() => if !sent { return End::Left },
+            }
+        }
+    }
+
+    /// Sends what is queued, then waits for more.
+    async fn drain(&mut self) -> bool {
+        while let Some(text) = self.outbox.pop() {
+            if self.sink.send(Message::text(text)).await.is_err() {
+                return false;
+            }
+        }
+        self.outbox.wake.notified().await;
+        true
+    }
+
+    async fn close(&mut self, toy: &Toy, (code, words): Refusal) {
+        while let Some(text) = self.outbox.pop() {
+            if self.sink.send(Message::text(text)).await.is_err() {
+                return;
+            }
+        }
+        let prefix = if toy.has(Fault::ReasonPlain) { "" } else { "protocol: " };
+        let frame = CloseFrame { code: code.into(), reason: format!("{prefix}{words}").into() };
+        let _ = self.sink.send(Message::Close(Some(frame))).await;
+    }
+}
+
+/// Ends when the connection is too slow, or is to go for another reason.
+async fn watch(outbox: &Outbox) -> End {
+    let mut tick = tokio::time::interval(Duration::from_millis(20));
+    loop {
+        tick.tick().await;
+        if outbox.slow.load(Ordering::SeqCst) {
+            return End::Left;
+        }
+        if outbox.kicked.load(Ordering::SeqCst) {
+            return End::Refused((1008, "replaced"));
+        }
+    }
+}
+
+struct Session<'a> {
+    toy: &'a Arc<Toy>,
+    number: u64,
+    outbox: Arc<Outbox>,
+    joined: Option<(Shared, String, String)>,
+}
+
+impl Session<'_> {
+    fn has(&self, fault: Fault) -> bool {
+        self.toy.has(fault)
+    }
+
+    async fn read(&mut self, reader: &mut SplitStream<Socket>) -> End {
+        let wait = if self.has(Fault::HelloTimeoutShort) { 1 } else { 5 };
+        let patience = match self.has(Fault::NoHelloTimeout) {
+            true => Duration::from_secs(3600),
+            false => Duration::from_secs(wait),
+        };
+        let deadline = tokio::time::Instant::now() + patience;
+        let mut late = Vec::new();
+        loop {
+            self.pace().await;
+            let message = if self.joined.is_none() {
+                match tokio::time::timeout_at(deadline, reader.next()).await {
+                    Ok(message) => message,
+                    Err(_) => return End::Refused((1002, "no hello in time")),
+                }
+            } else {
+                reader.next().await
+            };
+            let result = match message {
+                None | Some(Err(Error::ConnectionClosed | Error::Io(_))) => return End::Left,
+                Some(Err(Error::Capacity(_))) => Err((1009, "too big")),
+                Some(Err(Error::Utf8(_))) => Err((1007, "not UTF-8")),
+                Some(Err(_)) => Err((1002, "not WebSocket")),
+                Some(Ok(Message::Close(_))) => return End::Left,
+                Some(Ok(Message::Binary(_))) if self.has(Fault::BinaryFails) => Err((1011, "error")),
+                Some(Ok(Message::Binary(bytes))) if self.has(Fault::BinaryTaken) => {
+                    self.text(&String::from_utf8_lossy(&bytes))
+                }
+                Some(Ok(Message::Binary(_))) => Err((1003, "binary")),
+                Some(Ok(Message::Text(text))) if self.has(Fault::LastOpsLost) && self.joined.is_some() => {
+                    // Each op waits for the next message, or for the timer that loses the race.
+                    late.push(text);
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    match futures_util::FutureExt::now_or_never(reader.next()) {
+                        Some(None | Some(Err(_) | Ok(Message::Close(_)))) => return End::Left,
+                        Some(Some(Ok(Message::Text(text)))) => late.push(text),
+                        _ => {}
+                    }
+                    late.drain(..).try_for_each(|text| self.text(&text))
+                }
+                Some(Ok(Message::Text(text))) => self.text(&text),
+                Some(Ok(_)) => Ok(()),
+            };
+            if let Err(refusal) = result {
+                return End::Refused(refusal);
+            }
+        }
+    }
+
+    /// Waits while echoes pile up for the sender, or for somebody else who still reads.
+    async fn pace(&self) {
+        let Some((document, _, _)) = &self.joined else { return };
+        let holds_up = self.has(Fault::SlowHoldsUp);
+        loop {
+            let full = |outbox: &Outbox| outbox.waiting.load(Ordering::SeqCst) > PACE;
+            let others: Vec<Arc<Outbox>> = {
+                let document = document.lock().unwrap();
+                document.members.iter().map(|m| Arc::clone(&m.outbox)).filter(|o| full(o)).collect()
+            };
+            if others.is_empty() {
+                return;
+            }
+            let before: Vec<u64> = others.iter().map(|o| o.taken.load(Ordering::SeqCst)).collect();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let moved = others.iter().zip(&before).any(|(o, &b)| o.taken.load(Ordering::SeqCst) != b);
+            if !(moved || full(&self.outbox) || holds_up) {
+                return;
+            }
+        }
+    }
+
+    fn text(&mut self, text: &str) -> Result<(), Refusal> {
+        let Ok(mut value) = serde_json::from_str::<Value>(text) else {
+            let code = if self.has(Fault::NotJsonNormal) { 1000 } else { 1002 };
+            return Err((code, "not JSON"));
+        };
+        if self.has(Fault::FloatsTaken) {
+            truncate(&mut value);
+        }
+        if self.has(Fault::NamesInUtf16) && utf16_too_long(&value) {
+            return Err((1002, "name too long"));
+        }
+        let known = matches!(value["type"].as_str(), Some("hello" | "op"));
+        if !known && value.is_object() && self.has(Fault::UnknownTypeIgnored) {
+            return Ok(());
+        }
+        let Ok(message) = serde_json::from_value::<ClientMessage>(value.clone()) else {
+            return match self.toy.fault {
+                Some(Fault::InvalidIgnored) => Ok(()),
+                Some(Fault::InvalidPolicy) => Err((1008, "invalid")),
+                _ => Err((1002, "does not fit its schema")),
+            };
+        };
+        match (message, self.joined.clone()) {
+            (ClientMessage::Hello(_), Some(_)) if self.has(Fault::SecondHelloIgnored) => Ok(()),
+            (ClientMessage::Hello(_), Some(_)) if !self.has(Fault::SecondHelloJoins) => {
+                Err((1003, "second hello"))
+            }
+            (ClientMessage::Hello(hello), _) => {
+                let (doc_id, client_id) = (hello.doc_id.to_string(), hello.client_id.to_string());
+                let document = self.toy.document(&doc_id);
+                let outbox = Arc::clone(&self.outbox);
+                let member = Member { number: self.number, client_id: client_id.clone(), outbox };
+                document.lock().unwrap().join(&doc_id, hello.last_seen_server_seq.value(), member)?;
+                self.joined = Some((document, doc_id, client_id));
+                Ok(())
+            }
+            (ClientMessage::Op(_), None) if self.has(Fault::NoHelloNeeded) => Ok(()),
+            (ClientMessage::Op(_), None) => Err((1002, "no hello")),
+            (ClientMessage::Op(op), Some((document, doc_id, client_id))) => {
+                if op.doc_id.as_str() != doc_id && !self.has(Fault::OtherDocTaken) {
+                    return Err((1008, "other doc_id"));
+                }
+                if op.client_id.as_str() != client_id && !self.has(Fault::OtherClientTaken) {
+                    return Err((1008, "other client_id"));
+                }
+                let early = self.outbox.taken.load(Ordering::SeqCst) == 0;
+                if self.has(Fault::EarlyOpsLost) && early {
+                    return Ok(());
+                }
+                value["doc_id"] = doc_id.into();
+                let newest = {
+                    let mut document = document.lock().unwrap();
+                    document.submit(self.number, &value, op.op)?;
+                    document.newest()
+                };
+                if self.has(Fault::EchoEverywhere) && let Some(text) = newest {
+                    self.intrude(&document, &text);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn intrude(&self, own: &Shared, text: &str) {
+        for document in self.toy.documents() {
+            if !Arc::ptr_eq(&document, own) {
+                document.lock().unwrap().intrude(text);
+            }
+        }
+    }
+
+    fn end_all(&self) {
+        let Some((document, _, _)) = &self.joined else { return };
+        for member in &document.lock().unwrap().members {
+            member.outbox.kicked.store(true, Ordering::SeqCst);
+        }
+    }
+}
+
+/// Cuts the fractions off all numbers.
+fn truncate(value: &mut Value) {
+    match value {
+        Value::Number(number) => {
+            if let Some(float) = number.as_f64().filter(|_| number.is_f64()) {
+                *value = Value::from(float as u64);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(truncate),
+        Value::Object(fields) => fields.values_mut().for_each(truncate),
+        _ => {}
+    }
+}
+
+fn utf16_too_long(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.encode_utf16().count() > 256,
+        Value::Array(items) => items.iter().any(utf16_too_long),
+        Value::Object(fields) => fields.values().any(utf16_too_long),
+        _ => false,
+    }
+}
