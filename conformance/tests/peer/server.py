@@ -32,6 +32,7 @@ import re
 import signal
 import socket
 import struct
+import traceback
 from collections import deque
 
 from websockets.datastructures import Headers
@@ -327,7 +328,7 @@ class Connection:
             self.client_done.set()
             if self.close_frame:
                 await asyncio.wait([writing])
-        except (OSError, TimeoutError):
+        except OSError:
             pass
         finally:
             self.leave()
@@ -336,7 +337,9 @@ class Connection:
                     timer.cancel()
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            for result in await asyncio.gather(*tasks, return_exceptions=True):
+                if isinstance(result, Exception):  # a bug of ours; the others go on
+                    traceback.print_exception(result)
             self.sock.close()
 
     def abort(self):
@@ -486,9 +489,7 @@ class Connection:
                 self.sock.shutdown(socket.SHUT_WR)
                 async with asyncio.timeout(LINGER):
                     await self.client_done.wait()
-        except TimeoutError:
-            pass
-        except OSError:
+        except OSError:  # a TimeoutError is one too
             self.broken = True
         finally:
             if self.close_frame:
