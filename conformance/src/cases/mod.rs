@@ -2,11 +2,29 @@
 //!
 //! To add one: write an `async fn(Context) -> Outcome` in its area's file and list it there.
 
-mod sample;
+mod crdt;
+mod follow;
+mod session;
+mod slow;
+mod submit;
+mod sync;
+mod text;
+mod transport;
 
 use crate::case::Case;
 
 /// Every case in code.
 pub(crate) fn all() -> Vec<Case> {
-    [sample::cases()].into_iter().flatten().collect()
+    [
+        crdt::cases(),
+        session::cases(),
+        slow::cases(),
+        submit::cases(),
+        sync::cases(),
+        text::cases(),
+        transport::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

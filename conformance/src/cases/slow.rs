@@ -1,0 +1,287 @@
+//! Clients that stop reading, and clients that read all the time.
+//!
+//! How much waits for a connection is counted in bytes of echoes that a witness has got.
+
+use std::time::Duration;
+
+use collab_spec::message::{OpSubmission, ServerMessage};
+
+use crate::case::{Case, Weight};
+use crate::client::{Client, ROOT};
+use crate::context::Context;
+use crate::ids;
+use crate::outcome::{Failure, Outcome};
+use crate::wire::Buffers;
+
+use super::follow::follow;
+
+const MIB: usize = 1 << 20;
+/// What the buffers of the server's and our own TCP may hold beside what waits in the server.
+const IN_BUFFERS: usize = 8 * MIB;
+/// How long TCP may live after a close with 1013 (`slow.drops-tcp`).
+const DROPPED_WITHIN: Duration = Duration::from_secs(10);
+
+/// The cases of this file.
+pub(super) fn cases() -> Vec<Case> {
+    vec![
+        Case::code(
+            "slow/stalled-reader",
+            "a client that stops reading is closed before 16 MiB wait for it, and alone",
+            &[
+                "slow.ceiling",
+                "slow.alone",
+                "slow.no-delay",
+                "slow.drops-tcp",
+                "slow.catches-up",
+            ],
+            stalled_reader,
+        )
+        .weight(Weight::Slow),
+        Case::code(
+            "slow/pause",
+            "a client that pauses while less than 1 MiB comes gets all of it afterwards",
+            &["slow.floor", ids::SEQ_FROM_BASELINE],
+            pause,
+        ),
+        Case::code(
+            "slow/readers-stay",
+            "while one client sends 12 MiB without waiting, nobody who reads is closed",
+            &["slow.readers-safe", ids::SEQ_FAN_OUT],
+            readers_stay,
+        )
+        .weight(Weight::Slow),
+        Case::code(
+            "slow/stalled-in-sync",
+            "a client that pauses in mid-replay of 4 MiB is not closed as slow",
+            &["slow.floor", ids::SYNC_REPLAY_EXACT, "sync.never-closes"],
+            stalled_in_sync,
+        )
+        .weight(Weight::Slow),
+        Case::code(
+            "slow/others-go-on",
+            "while a client does not read, the others get every echo one by one",
+            &["slow.no-delay"],
+            others_go_on,
+        ),
+    ]
+}
+
+/// A name of 256 characters that begins with `text`, to make echoes long.
+fn long(text: &str) -> String {
+    format!("{text:-<256}")
+}
+
+/// A writer whose echoes are long, and how long they are.
+struct Writer {
+    client: Client,
+    history: Vec<OpSubmission>,
+    echo_bytes: usize,
+}
+
+impl Writer {
+    /// Joins, and submits one op to see how long an echo is.
+    async fn join(context: &Context) -> Outcome<Self> {
+        let client = context
+            .join_as("writer", context.doc_id(), &long("writer"))
+            .await?;
+        let mut writer = Self {
+            client,
+            history: Vec::new(),
+            echo_bytes: 1,
+        };
+        writer.submit(1);
+        let message = writer
+            .client
+            .next_message("the echo of the first op", ids::SEQ_FAN_OUT)
+            .await?;
+        writer.echo_bytes = message.received.text.len();
+        Ok(writer)
+    }
+
+    /// Submits ops without waiting: the index of the first one.
+    fn submit(&mut self, count: usize) -> usize {
+        let from = self.history.len();
+        for _ in 0..count {
+            let mut submission = self.client.insert(&ROOT, 'x');
+            let name = long(submission.client_msg_id.as_str());
+            submission.client_msg_id = collab_spec::id::Name::new(&name).expect("256 characters");
+            self.client.submit(&submission);
+            self.history.push(submission);
+        }
+        from
+    }
+
+    /// Submits as many ops as make `bytes` of echoes: the index of the first one.
+    fn submit_bytes(&mut self, bytes: usize) -> usize {
+        self.submit(bytes / self.echo_bytes)
+    }
+
+    async fn expect_from(&mut self, from: usize, requirement: &str) -> Outcome {
+        self.client
+            .expect_echoes_of(&self.history[from..], requirement)
+            .await?;
+        Ok(())
+    }
+}
+
+async fn stalled_reader(context: Context) -> Outcome {
+    let mut stalled = context.connect_with("stalled", Buffers::Small).await?;
+    stalled.hello(context.doc_id(), "stalled", None);
+    stalled.expect_joined().await?;
+    let mut witness = context.join("witness").await?;
+    let mut writer = Writer::join(&context).await?;
+    witness
+        .expect_echoes_of(&writer.history, ids::SEQ_FAN_OUT)
+        .await?;
+    stalled.stop_reading();
+    let from = writer.submit_bytes(16 * MIB + IN_BUFFERS);
+    writer.expect_from(from, "slow.no-delay").await?;
+    witness
+        .expect_echoes_of(&writer.history[from..], "slow.no-delay")
+        .await?;
+    stalled.resume_reading();
+    let ended = stalled.ended_within(DROPPED_WITHIN).await;
+    let seen = drain(&mut stalled, writer.history.len()).await?;
+    if !ended && seen.closed {
+        return Err(Failure::breach(
+            "slow.drops-tcp",
+            "TCP still stands 10 s after the close of a slow client",
+        )
+        .expected("the end of the TCP connection"));
+    }
+    if !seen.closed {
+        return Err(Failure::breach(
+            "slow.ceiling",
+            format!(
+                "24 MiB of echoes came while {} did not read, and it was not closed",
+                stalled.name()
+            ),
+        )
+        .expected("close 1013, or an end of TCP, before 16 MiB wait")
+        .got(format!(
+            "{} of {} echoes, and the connection is open",
+            seen.echoes,
+            writer.history.len()
+        )));
+    }
+    witness
+        .barrier(&mut [&mut writer.client], "slow.alone")
+        .await?;
+    // The one that was closed comes back.
+    let last = seen.echoes as u64;
+    let mut back = context.reconnect("stalled-again", "stalled", last).await?;
+    if last > 0 {
+        follow(&mut back, last, &writer.history, "slow.catches-up").await?;
+    } else {
+        back.expect_resync("slow.catches-up").await?;
+    }
+    Ok(())
+}
+
+/// What a connection got until it had all echoes, or was closed.
+struct Drained {
+    echoes: usize,
+    closed: bool,
+}
+
+/// Takes the echoes of seqs 1, 2, … until `count` have come or the connection ends.
+async fn drain(client: &mut Client, count: usize) -> Outcome<Drained> {
+    let mut echoes = 0;
+    while echoes < count {
+        match client
+            .next_message("another echo, or the close", "slow.ceiling")
+            .await
+        {
+            Ok(message) if matches!(message.message, ServerMessage::OpEcho(_)) => echoes += 1,
+            Ok(message) => {
+                return Err(Failure::breach(
+                    ids::SEQ_FROM_BASELINE,
+                    "something else than an echo came",
+                )
+                .at(message.event));
+            }
+            Err(Failure::Breach(fault)) if !fault.timed_out => {
+                client.expect_close(&[1013, 1006], "slow.ceiling").await?;
+                return Ok(Drained {
+                    echoes,
+                    closed: true,
+                });
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(Drained {
+        echoes,
+        closed: false,
+    })
+}
+
+async fn pause(context: Context) -> Outcome {
+    let mut pausing = context.connect_with("pausing", Buffers::Small).await?;
+    pausing.hello(context.doc_id(), "pausing", None);
+    pausing.expect_joined().await?;
+    let mut writer = Writer::join(&context).await?;
+    pausing
+        .expect_echoes_of(&writer.history, ids::SEQ_FAN_OUT)
+        .await?;
+    pausing.stop_reading();
+    let from = writer.submit_bytes(MIB * 15 / 16);
+    writer.expect_from(from, "slow.no-delay").await?;
+    pausing.resume_reading();
+    pausing
+        .expect_echoes_of(&writer.history[from..], "slow.floor")
+        .await?;
+    writer
+        .client
+        .barrier(&mut [&mut pausing], "slow.floor")
+        .await
+}
+
+async fn readers_stay(context: Context) -> Outcome {
+    let mut one = context.join("one").await?;
+    let mut two = context.join("two").await?;
+    let mut writer = Writer::join(&context).await?;
+    let from = writer.submit_bytes(12 * MIB);
+    writer.expect_from(from, "slow.readers-safe").await?;
+    one.expect_echoes_of(&writer.history, "slow.readers-safe")
+        .await?;
+    two.expect_echoes_of(&writer.history, "slow.readers-safe")
+        .await?;
+    one.barrier(&mut [&mut two, &mut writer.client], "slow.readers-safe")
+        .await
+}
+
+async fn stalled_in_sync(context: Context) -> Outcome {
+    let mut writer = Writer::join(&context).await?;
+    let from = writer.submit_bytes(4 * MIB);
+    writer.expect_from(from, ids::SEQ_FAN_OUT).await?;
+    let mut back = context.connect_with("back", Buffers::Small).await?;
+    back.hello(context.doc_id(), "back", Some(1));
+    back.expect_ack().await?;
+    back.stop_reading();
+    let live = writer.submit(20);
+    writer.expect_from(live, "slow.no-delay").await?;
+    back.resume_reading();
+    follow(&mut back, 1, &writer.history, "slow.floor").await?;
+    writer.client.barrier(&mut [&mut back], "slow.floor").await
+}
+
+async fn others_go_on(context: Context) -> Outcome {
+    let mut stalled = context.connect_with("stalled", Buffers::Small).await?;
+    stalled.hello(context.doc_id(), "stalled", None);
+    stalled.expect_joined().await?;
+    let mut witness = context.join("witness").await?;
+    let mut writer = Writer::join(&context).await?;
+    witness
+        .expect_echoes_of(&writer.history, ids::SEQ_FAN_OUT)
+        .await?;
+    stalled.stop_reading();
+    for _ in 0..500 {
+        let from = writer.submit(1);
+        writer.expect_from(from, "slow.no-delay").await?;
+        witness
+            .expect_echoes_of(&writer.history[from..], "slow.no-delay")
+            .await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,204 @@
+//! Sizes, fragments and pings.
+
+use serde_json::Value;
+
+use crate::case::{Case, Weight};
+use crate::client::{Client, ROOT, frame};
+use crate::context::Context;
+use crate::ids;
+use crate::outcome::{Failure, Outcome};
+
+use super::follow::{letters, type_on};
+
+/// The size that every server takes (`transport.takes-64k`), in bytes.
+const TAKEN: usize = 65_536;
+/// The size that no server takes more than (`transport.bounds-16m`), in bytes.
+const REFUSED_ABOVE: usize = 16_777_216;
+
+/// The cases of this file.
+pub(super) fn cases() -> Vec<Case> {
+    vec![
+        Case::code(
+            "transport/op-of-64k",
+            "an op of 65,536 bytes, most of it in a field that nobody knows, is taken",
+            &["transport.takes-64k", ids::ECHO_EXACT_FIELDS],
+            op_of_64k,
+        ),
+        Case::code(
+            "transport/hello-of-64k",
+            "a hello of 65,536 bytes is taken",
+            &["transport.takes-64k"],
+            hello_of_64k,
+        ),
+        Case::code(
+            "transport/op-of-64k-in-fragments",
+            "an op of 65,536 bytes in 64 frames is taken",
+            &["transport.takes-64k", "transport.fragments"],
+            op_of_64k_in_fragments,
+        ),
+        Case::code(
+            "transport/op-in-fragments-of-one-byte",
+            "an op in frames of one byte each, pings between them, is taken",
+            &["transport.fragments", ids::PING],
+            op_in_fragments_of_one_byte,
+        ),
+        Case::code(
+            "transport/over-16m",
+            "a message of more than 16 MiB is refused with 1009, and nobody else notices",
+            &[
+                "close.too-big",
+                "transport.bounds-16m",
+                "close.delivered",
+                ids::CLOSE_ISOLATED,
+            ],
+            over_16m,
+        )
+        .weight(Weight::Heavy),
+        Case::code(
+            "transport/fragments-over-16m",
+            "fragments that join to more than 16 MiB are refused with 1009",
+            &["close.too-big", "transport.bounds-16m", "close.delivered"],
+            fragments_over_16m,
+        )
+        .weight(Weight::Heavy),
+        Case::code(
+            "transport/ping",
+            "a ping is answered with its data before the hello, after it, and in mid-typing",
+            &[ids::PING],
+            ping,
+        ),
+        Case::code(
+            "close/delivered-under-load",
+            "the close frame of a violation arrives though a mebibyte more was on its way",
+            &["close.delivered", "close.nothing-after", "close.flush"],
+            delivered_under_load,
+        ),
+    ]
+}
+
+/// A frame as text of exactly `bytes` bytes, filled up in a field that nobody knows.
+fn padded(frame: &Value, bytes: usize) -> String {
+    let mut frame = frame.clone();
+    frame["padding"] = Value::from("");
+    let empty = frame.to_string().len();
+    frame["padding"] = Value::from("x".repeat(bytes.saturating_sub(empty)));
+    frame.to_string()
+}
+
+/// Cuts a text of ASCII into pieces of `bytes` bytes.
+fn pieces(text: &str, bytes: usize) -> Vec<String> {
+    text.as_bytes()
+        .chunks(bytes)
+        .map(|piece| String::from_utf8_lossy(piece).into_owned())
+        .collect()
+}
+
+async fn op_of_64k(context: Context) -> Outcome {
+    let mut anna = context.join("anna").await?;
+    let mut bo = context.join("bo").await?;
+    let submission = anna.insert(&ROOT, 'x');
+    anna.send_text(&padded(&frame(&submission), TAKEN));
+    anna.expect_echo(&submission, "transport.takes-64k").await?;
+    bo.expect_echo(&submission, "transport.takes-64k").await?;
+    Ok(())
+}
+
+async fn hello_of_64k(context: Context) -> Outcome {
+    let mut anna = context.connect("anna").await?;
+    let hello =
+        serde_json::json!({"type": "hello", "doc_id": context.doc_id(), "client_id": "anna"});
+    anna.send_text(&padded(&hello, TAKEN));
+    anna.expect_joined().await?;
+    anna.barrier(&mut [], "transport.takes-64k").await
+}
+
+async fn op_of_64k_in_fragments(context: Context) -> Outcome {
+    let mut anna = context.join("anna").await?;
+    let submission = anna.insert(&ROOT, 'x');
+    anna.send_fragments(&pieces(&padded(&frame(&submission), TAKEN), 1_024));
+    anna.expect_echo(&submission, "transport.fragments").await?;
+    Ok(())
+}
+
+async fn op_in_fragments_of_one_byte(context: Context) -> Outcome {
+    let mut anna = context.join("anna").await?;
+    for value in ['x', 'y'] {
+        let submission = anna.insert(&ROOT, value);
+        anna.send_fragments(&pieces(&frame(&submission).to_string(), 1));
+        anna.ping(b"behind fragments", ids::PING).await?;
+        anna.expect_echo(&submission, "transport.fragments").await?;
+    }
+    Ok(())
+}
+
+async fn over_16m(context: Context) -> Outcome {
+    let mut bystander = context.join("bystander").await?;
+    let mut anna = context.join("anna").await?;
+    let submission = anna.insert(&ROOT, 'x');
+    anna.send_text(&padded(&frame(&submission), REFUSED_ABOVE + 1));
+    expect_too_big(&mut anna).await?;
+    bystander.barrier(&mut [], ids::CLOSE_ISOLATED).await
+}
+
+async fn fragments_over_16m(context: Context) -> Outcome {
+    let mut bystander = context.join("bystander").await?;
+    let mut anna = context.join("anna").await?;
+    let submission = anna.insert(&ROOT, 'x');
+    anna.send_fragments(&pieces(
+        &padded(&frame(&submission), REFUSED_ABOVE + 1),
+        256 * 1_024,
+    ));
+    expect_too_big(&mut anna).await?;
+    bystander.barrier(&mut [], ids::CLOSE_ISOLATED).await
+}
+
+/// Close 1009; an end without it is a matter of `close.delivered`.
+async fn expect_too_big(client: &mut Client) -> Outcome {
+    let closed = client.expect_close(&[1009, 1006], "close.too-big").await?;
+    if closed.code == 1006 {
+        return Err(Failure::breach(
+            "close.delivered",
+            "the connection ended without the close frame",
+        )
+        .expected("close 1009")
+        .got(closed.reason));
+    }
+    Ok(())
+}
+
+async fn ping(context: Context) -> Outcome {
+    let mut anna = context.connect("anna").await?;
+    anna.ping(b"before the hello", ids::PING).await?;
+    anna.hello(context.doc_id(), "anna", None);
+    anna.expect_joined().await?;
+    anna.ping(&[0, 255, 128], ids::PING).await?;
+    let typed = type_on(&mut anna, &ROOT, 50);
+    anna.ping(&[b'p'; 125], ids::PING).await?;
+    anna.ping(&[], ids::PING).await?;
+    anna.expect_echoes_of(&typed, ids::SEQ_FAN_OUT).await?;
+    Ok(())
+}
+
+async fn delivered_under_load(context: Context) -> Outcome {
+    let mut bystander = context.join("bystander").await?;
+    let mut anna = context.join("anna").await?;
+    let before = type_on(&mut anna, &ROOT, 100);
+    anna.send_json(&serde_json::json!({"type": "nonsense"}));
+    let behind = anna.typing(&ROOT, &letters(5_000));
+    anna.submit_all(&behind);
+    anna.expect_echoes_of(&before, "close.flush").await?;
+    let closed = anna
+        .expect_close(&[1002, 1006], "close.unknown-type")
+        .await?;
+    bystander.expect_echoes_of(&before, "close.flush").await?;
+    bystander.barrier(&mut [], "close.nothing-after").await?;
+    if closed.code == 1006 {
+        return Err(Failure::breach(
+            "close.delivered",
+            "the connection ended without the close frame",
+        )
+        .expected("close 1002")
+        .got(closed.reason));
+    }
+    Ok(())
+}
