@@ -21,18 +21,21 @@ const USAGE: u8 = 2;
 /// The exit code for an address that can't be bound.
 const CANNOT_BIND: u8 = 3;
 
+const AFTER_HELP: &str = "\
+Exit codes:
+  0  stopped by SIGINT or SIGTERM
+  1  failed while serving
+  2  bad arguments
+  3  an address that can't be bound
+
+RUST_LOG sets what is logged, such as RUST_LOG=debug; the default is info.";
+
 /// The reference server of the collaborative text protocol.
 ///
 /// Serves WebSockets at /ws and its health at /health, keeps documents in memory, and prints one
 /// line, `listening on ws://ADDRESS/ws`, on stdout once it listens.
 #[derive(Debug, Parser)]
-#[command(
-    version,
-    after_help = "\
-Exit codes: 0 after SIGINT or SIGTERM, 1 for a failure while serving, 2 for bad arguments, \
-3 for an address that can't be bound.\nWhat is logged is set by RUST_LOG, such as \
-RUST_LOG=debug; the default is info."
-)]
+#[command(version, after_help = AFTER_HELP)]
 struct Args {
     /// The address to listen on.
     #[arg(

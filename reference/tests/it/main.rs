@@ -1,1 +1,57 @@
-//! Tests of the server.
+//! Tests of the reference server, from the text outwards to the program.
+
+mod client;
+mod document;
+mod program;
+mod rebuild;
+mod server;
+mod slow;
+mod text;
+mod wire;
+
+use collab_reference::log::LoggedOp;
+use collab_spec::id::{ElementId, Integer, Name, ParentId};
+use collab_spec::message::{Delete, Insert, Op};
+
+fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+fn id(lamport: u64, replica: &str) -> ElementId {
+    ElementId::new(Integer::new(lamport).unwrap(), name(replica)).unwrap()
+}
+
+/// An insert; a parent with lamport 0 is the root.
+fn ins(parent: (u64, &str), (lamport, replica): (u64, &str), value: char) -> Op {
+    let parent_id = match parent.0 {
+        0 => ParentId::Root,
+        _ => ParentId::Element(id(parent.0, parent.1)),
+    };
+    Op::Ins(Insert {
+        parent_id,
+        id: id(lamport, replica),
+        value,
+    })
+}
+
+fn del(lamport: u64, replica: &str) -> Op {
+    Op::Del(Delete {
+        id: id(lamport, replica),
+    })
+}
+
+/// The inserts of somebody who types `text` from the root on, with the lamports from 1 on.
+fn typed(replica: &str, text: &str) -> Vec<Op> {
+    let inserts = text.chars().zip(1..);
+    inserts
+        .map(|(value, at)| ins((at - 1, replica), (at, replica), value))
+        .collect()
+}
+
+fn logged(client: &str, message: &str, op: Op) -> LoggedOp {
+    LoggedOp {
+        origin_client_id: name(client),
+        client_msg_id: name(message),
+        op,
+    }
+}
