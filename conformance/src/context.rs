@@ -21,7 +21,7 @@ use crate::wire::{Buffers, Outgoing, Phase, Wire};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long all waits of one case may take together, before it is scaled.
-const CASE_PATIENCE: Duration = Duration::from_secs(60);
+const CASE_PATIENCE: Duration = Duration::from_secs(120);
 
 /// How long a passed case waits for its connections to close, before it is scaled.
 const FAREWELL: Duration = Duration::from_secs(1);

@@ -14,6 +14,7 @@ pub mod gate;
 pub mod http;
 pub mod ids;
 pub mod mimic;
+pub mod model;
 pub mod monitor;
 pub mod outcome;
 pub mod pattern;

@@ -1,7 +1,65 @@
-//! stub
-use crate::trace::Trace;
+//! Rules that are true of any trace against a right server, whatever the case was about.
+//!
+//! Each monitor is a pure function of the trace, linear in it. Deliberately absent: rules about
+//! what should have come and did not; those need to know what the case was about.
+
+mod close;
+mod digest;
+mod history;
+mod message;
+mod session;
+#[cfg(test)]
+mod testing;
+mod text;
+
+use std::collections::BTreeMap;
+
 use collab_spec::report::Breach;
-/// stub
-pub fn check(_trace: &Trace) -> Vec<Breach> {
-    Vec::new()
+
+use crate::monitor::digest::Digest;
+use crate::trace::Trace;
+
+/// How many breaches of one requirement one trace yields at most.
+const PER_REQUIREMENT: usize = 10;
+
+/// Everything that the monitors find in a trace, the first first.
+pub fn check(trace: &Trace) -> Vec<Breach> {
+    let digest = Digest::new(trace);
+    let monitors = [
+        message::valid,
+        message::exact_fields,
+        session::check,
+        history::one_order,
+        history::faithful,
+        history::one_seq_an_op,
+        history::sender_order,
+        history::heads,
+        text::resync_text,
+        close::codes,
+        close::reasons,
+        close::websocket,
+    ];
+    let mut found: Vec<Breach> = monitors
+        .into_iter()
+        .flat_map(|monitor| monitor(&digest))
+        .collect();
+    found.sort_by_key(|breach| breach.frame);
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    found.retain(|breach| {
+        let count = counts.entry(breach.requirement.clone()).or_default();
+        *count += 1;
+        *count <= PER_REQUIREMENT
+    });
+    found
+}
+
+/// A breach that the event with this index shows.
+fn breach(requirement: &str, event: usize, what: String) -> Breach {
+    Breach {
+        requirement: requirement.to_owned(),
+        what,
+        expected: None,
+        got: None,
+        frame: Some(event),
+    }
 }

@@ -114,6 +114,10 @@ pub fn server_message(text: &str) -> Result<Valid, Problem> {
 /// The client's message in a text, or nothing where it is none that a server must take.
 pub fn client_message(text: &str) -> Option<ClientMessage> {
     let value: Value = serde_json::from_str(text).ok()?;
+    // Tagged types would take an array of their fields as well.
+    if !value.is_object() || value.get("op").is_some_and(|op| !op.is_object()) {
+        return None;
+    }
     serde_json::from_value(value).ok()
 }
 

@@ -1,0 +1,377 @@
+//! Each connection for itself: the ack, the sync, and the seqs that go on from it.
+
+use std::collections::HashMap;
+
+use collab_spec::id::Name;
+use collab_spec::message::{Hello, HelloAck, OpEcho, Resync, ServerMessage};
+use collab_spec::report::Breach;
+
+use super::breach;
+use super::digest::{Digest, Talk};
+use crate::ids;
+use crate::trace::{Connection, What};
+
+/// The ack first and once, the sync next, whole and once, then seqs without gaps; nothing of another
+/// document.
+pub(super) fn check(digest: &Digest<'_>) -> Vec<Breach> {
+    let mut found = Vec::new();
+    for (index, talk) in digest.talks.iter().enumerate() {
+        let mut listener = Listener {
+            digest,
+            connection: Connection(index),
+            talk,
+            stage: Stage::BeforeAck,
+            head: 0,
+            last: 0,
+            repeats: HashMap::new(),
+            found: &mut found,
+        };
+        listener.listen();
+    }
+    found
+}
+
+/// How far a connection is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    BeforeAck,
+    BeforeSync,
+    /// In a replay that began, or past it.
+    Replayed,
+    Resynced,
+    /// Something is so wrong that what follows says nothing.
+    Lost,
+}
+
+struct Listener<'a> {
+    digest: &'a Digest<'a>,
+    connection: Connection,
+    talk: &'a Talk,
+    stage: Stage,
+    head: u64,
+    last: u64,
+    /// How often each seq has come again.
+    repeats: HashMap<u64, usize>,
+    found: &'a mut Vec<Breach>,
+}
+
+impl Listener<'_> {
+    fn listen(&mut self) {
+        for &event in &self.talk.events {
+            if let What::Text(received) = &self.digest.trace.events[event].what
+                && let Some(message) = received.message()
+            {
+                self.hear(event, message);
+            }
+            if self.stage == Stage::Lost {
+                return;
+            }
+        }
+    }
+
+    fn hear(&mut self, event: usize, message: &ServerMessage) {
+        let Some((_, hello)) = self.talk.hello.as_ref().filter(|(said, _)| *said < event) else {
+            self.lost(
+                ids::ACK_FIRST,
+                event,
+                "a message came before any valid hello".to_owned(),
+            );
+            return;
+        };
+        self.same_document(event, hello, message);
+        match (self.stage, message) {
+            (Stage::BeforeAck, ServerMessage::HelloAck(ack)) => self.ack(ack),
+            (Stage::BeforeAck, _) => {
+                self.lost(
+                    ids::ACK_FIRST,
+                    event,
+                    "a message came before the hello_ack".to_owned(),
+                );
+            }
+            (_, ServerMessage::HelloAck(_)) => {
+                self.wrong(ids::ACK_FIRST, event, "a second hello_ack came".to_owned());
+            }
+            (Stage::BeforeSync, ServerMessage::Resync(resync)) => self.resync(event, resync),
+            (Stage::BeforeSync, ServerMessage::OpEcho(echo)) => {
+                self.first_echo(event, hello.last_seen_server_seq.value(), echo);
+            }
+            (Stage::Replayed, ServerMessage::Resync(_)) => {
+                let what = "a resync came after a replay had begun".to_owned();
+                self.wrong(ids::SYNC_REPLAY_OR_RESYNC, event, what);
+            }
+            (_, ServerMessage::Resync(_)) => {
+                let requirement = self.sync_rule(hello.last_seen_server_seq.value());
+                self.wrong(requirement, event, "a second resync came".to_owned());
+            }
+            (_, ServerMessage::OpEcho(echo)) => self.echo(event, echo),
+        }
+    }
+
+    fn same_document(&mut self, event: usize, hello: &Hello, message: &ServerMessage) {
+        let (doc_id, requirement): (&Name, _) = match message {
+            ServerMessage::HelloAck(ack) => (&ack.doc_id, ids::ACK_FIELDS),
+            ServerMessage::Resync(resync) => (&resync.doc_id, ids::ONE_DOCUMENT),
+            ServerMessage::OpEcho(echo) => (&echo.doc_id, ids::ONE_DOCUMENT),
+        };
+        if *doc_id != hello.doc_id {
+            let what = format!(
+                "a message of the document {doc_id:?} came, not of {:?}",
+                hello.doc_id
+            );
+            self.wrong(requirement, event, what);
+        }
+    }
+
+    fn ack(&mut self, ack: &HelloAck) {
+        self.head = ack.server_seq.value();
+        self.stage = Stage::BeforeSync;
+    }
+
+    /// The requirement that says what the sync is.
+    fn sync_rule(&self, last_seen: u64) -> &'static str {
+        match last_seen {
+            0 => ids::SYNC_ZERO,
+            seen if seen > self.head => ids::SYNC_BEYOND_HEAD,
+            seen if seen == self.head => ids::SYNC_AT_HEAD,
+            _ => ids::SYNC_REPLAY_OR_RESYNC,
+        }
+    }
+
+    fn resync(&mut self, event: usize, resync: &Resync) {
+        self.stage = Stage::Resynced;
+        self.last = resync.server_seq.value();
+        if self.last < self.head {
+            let what = format!(
+                "the resync's server_seq {} is below the ack's, {}",
+                self.last, self.head
+            );
+            self.wrong(ids::RESYNC_HEAD, event, what);
+        }
+    }
+
+    fn first_echo(&mut self, event: usize, last_seen: u64, echo: &OpEcho) {
+        let seq = echo.server_seq.value();
+        if last_seen > 0 && last_seen < self.head && seq <= self.head {
+            self.stage = Stage::Replayed;
+            self.last = last_seen;
+            self.echo(event, echo);
+            return;
+        }
+        let rule = self.sync_rule(last_seen);
+        let requirement = if seq > self.head {
+            ids::SYNC_BEFORE_LIVE
+        } else {
+            rule
+        };
+        let what = format!(
+            "the echo with seq {seq} came where the sync must stand (last seen {last_seen}, head {})",
+            self.head
+        );
+        self.lost(requirement, event, what);
+    }
+
+    fn echo(&mut self, event: usize, echo: &OpEcho) {
+        let seq = echo.server_seq.value();
+        if seq == self.last + 1 {
+            self.last = seq;
+        } else if seq > self.last {
+            let replaying = self.stage == Stage::Replayed && self.last < self.head;
+            let requirement = if replaying {
+                ids::SYNC_REPLAY_EXACT
+            } else {
+                ids::SEQ_FROM_BASELINE
+            };
+            let what = format!("the seq {seq} came where {} is next", self.last + 1);
+            self.last = seq;
+            self.wrong(requirement, event, what);
+        } else {
+            self.repeat(event, echo);
+        }
+    }
+
+    /// An echo at or below the last seq: right only as the answer to an op sent again here.
+    fn repeat(&mut self, event: usize, echo: &OpEcho) {
+        let seq = echo.server_seq.value();
+        let (mut here, mut anywhere) = (0, 0);
+        let submissions = self.digest.submissions_of(echo, event);
+        for submission in submissions.filter(|submission| submission.refused.is_none()) {
+            anywhere += 1;
+            here += usize::from(submission.connection == self.connection);
+        }
+        // If all were sent here, one of them was answered by the echo in its order.
+        let allowed = if anywhere > here {
+            here
+        } else {
+            here.saturating_sub(1)
+        };
+        let count = self.repeats.entry(seq).or_default();
+        *count += 1;
+        if *count > allowed {
+            let (requirement, why) = match (here, anywhere) {
+                (0, 2..) => (
+                    ids::SUBMIT_ANSWER_PRIVATE,
+                    "it is the answer to another connection",
+                ),
+                (2.., _) => (
+                    ids::SUBMIT_ANSWER,
+                    "the op was answered more often than sent again",
+                ),
+                _ => (ids::SEQ_FROM_BASELINE, "the op was not sent again here"),
+            };
+            let what = format!("the seq {seq} came again after {}: {why}", self.last);
+            self.wrong(requirement, event, what);
+        }
+        let original = &self.digest.echoes[self.digest.by_seq[&(echo.doc_id.clone(), seq)]];
+        if original.echo != echo {
+            let what = "the answer to an op sent again is not the original echo".to_owned();
+            self.wrong(ids::SUBMIT_ANSWER, event, what);
+            if let Some(last) = self.found.last_mut() {
+                last.expected = Some(self.digest.text(original.event));
+            }
+        }
+    }
+
+    fn wrong(&mut self, requirement: &str, event: usize, what: String) {
+        let name = self.digest.trace.name(self.connection);
+        let mut wrong = breach(requirement, event, format!("on {name} {what}"));
+        wrong.got = Some(self.digest.text(event));
+        self.found.push(wrong);
+    }
+
+    fn lost(&mut self, requirement: &str, event: usize, what: String) {
+        self.stage = Stage::Lost;
+        self.wrong(requirement, event, what);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::monitor::testing::{Tape, assert_breaks, assert_holds};
+
+    fn tape() -> Tape {
+        Tape::new()
+    }
+
+    #[test]
+    fn a_right_session_holds() {
+        let mut tape = tape();
+        tape.joined("A", 0, "")
+            .typed("A", 1, "a")
+            .typed("A", 2, "b")
+            .joined("B", 2, "ba");
+        tape.hello_as("C", "A", 1).ack("C", 2).echo_again("C", 2);
+        tape.typed("A", 3, "c")
+            .echo_again("B", 3)
+            .echo_again("C", 3);
+        // Sent again by another connection: answered there alone, in front of nothing.
+        tape.submit_again("C", 1).echo_again("C", 1);
+        assert_holds(&tape);
+    }
+
+    #[test]
+    fn the_ack_comes_first_and_once() {
+        let mut early = tape();
+        early.hello("A", 0).resync("A", 0, "").ack("A", 0);
+        assert_breaks(&early, ids::ACK_FIRST);
+        let mut twice = tape();
+        twice.joined("A", 0, "").ack("A", 0);
+        assert_breaks(&twice, ids::ACK_FIRST);
+        let mut unasked = tape();
+        unasked.open("A").ack("A", 0);
+        assert_breaks(&unasked, ids::ACK_FIRST);
+    }
+
+    #[test]
+    fn the_sync_is_what_l_says_and_comes_once() {
+        let mut live_first = tape();
+        live_first
+            .joined("A", 0, "")
+            .hello("B", 0)
+            .ack("B", 0)
+            .typed("A", 1, "a")
+            .echo_again("B", 1);
+        assert_breaks(&live_first, ids::SYNC_BEFORE_LIVE);
+        let mut replay_at_zero = tape();
+        replay_at_zero
+            .joined("A", 0, "")
+            .typed("A", 1, "a")
+            .hello("B", 0)
+            .ack("B", 1);
+        replay_at_zero.echo_again("B", 1);
+        assert_breaks(&replay_at_zero, ids::SYNC_ZERO);
+        let mut twice = tape();
+        twice.joined("A", 0, "").resync("A", 0, "");
+        assert_breaks(&twice, ids::SYNC_ZERO);
+        let mut below = tape();
+        below
+            .joined("A", 0, "")
+            .typed("A", 1, "a")
+            .hello("B", 0)
+            .ack("B", 1)
+            .resync("B", 0, "");
+        assert_breaks(&below, ids::RESYNC_HEAD);
+        let mut both = tape();
+        both.joined("A", 0, "")
+            .typed("A", 1, "a")
+            .typed("A", 2, "b");
+        both.hello("B", 1)
+            .ack("B", 2)
+            .echo_again("B", 2)
+            .resync("B", 2, "ab");
+        assert_breaks(&both, ids::SYNC_REPLAY_OR_RESYNC);
+    }
+
+    #[test]
+    fn gaps_and_repeats_are_found() {
+        let mut gap = tape();
+        gap.joined("B", 0, "")
+            .joined("A", 0, "")
+            .typed("A", 1, "a")
+            .typed("A", 2, "b");
+        gap.echo_again("B", 2);
+        assert_breaks(&gap, ids::SEQ_FROM_BASELINE);
+        let mut replay = tape();
+        replay
+            .joined("A", 0, "")
+            .typed("A", 1, "a")
+            .typed("A", 2, "b")
+            .typed("A", 3, "c");
+        replay.hello("B", 1).ack("B", 3).echo_again("B", 3);
+        assert_breaks(&replay, ids::SYNC_REPLAY_EXACT);
+        let mut double = tape();
+        double
+            .joined("A", 0, "")
+            .typed("A", 1, "a")
+            .echo_again("A", 1);
+        assert_breaks(&double, ids::SEQ_FROM_BASELINE);
+        let mut public = tape();
+        public
+            .joined("B", 0, "")
+            .joined("A", 0, "")
+            .typed("A", 1, "a")
+            .echo_again("B", 1);
+        public.submit_again("A", 1).echo_again("A", 1);
+        assert_holds(&public);
+        public.echo_again("B", 1);
+        assert_breaks(&public, ids::SUBMIT_ANSWER_PRIVATE);
+        let mut answers = tape();
+        answers
+            .joined("A", 0, "")
+            .typed("A", 1, "a")
+            .submit_again("A", 1);
+        answers.echo_again("A", 1).echo_again("A", 1);
+        assert_breaks(&answers, ids::SUBMIT_ANSWER);
+    }
+
+    #[test]
+    fn another_document_is_found() {
+        let mut tape = tape();
+        tape.joined("A", 0, "");
+        tape.got(
+            "A",
+            r#"{"type":"op_echo","doc_id":"other","server_seq":1,"origin_client_id":"A","client_msg_id":"m","op":{"type":"del","id":[1,"A"]}}"#,
+        );
+        assert_breaks(&tape, ids::ONE_DOCUMENT);
+    }
+}
