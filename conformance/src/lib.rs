@@ -6,9 +6,11 @@
 
 pub mod case;
 mod cases;
+pub mod catalog;
 pub mod client;
 pub mod context;
 pub mod dial;
+pub mod files;
 pub mod frames;
 pub mod gate;
 pub mod http;

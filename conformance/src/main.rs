@@ -1,43 +1,354 @@
-//! The command `collab-conformance`.
+//! The command `collab-conformance`: arguments, exit codes, and the built-in reference server.
+//!
+//! Deliberately absent: everything else; that is the library's.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use collab_conformance::case;
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand};
+use collab_conformance::case::{self, Case};
 use collab_conformance::mimic::{self, Arguments};
-use collab_conformance::report;
 use collab_conformance::runner::{Options, Session};
 use collab_conformance::target::Target;
+use collab_conformance::{catalog, files, report};
+use collab_spec::profile::Profile;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+
+const PASSED: u8 = 0;
+const SERVER_FAILED: u8 = 1;
+const USAGE: u8 = 2;
+const HARNESS: u8 = 3;
+
+const AFTER_HELP: &str = "\
+Exit codes:
+  0 every MUST held   1 the server failed
+  2 wrong usage       3 no server there, or the suite itself failed
+
+Examples:
+  collab-conformance                              play against the built-in server
+  collab-conformance run --url ws://127.0.0.1:8000/ws
+  collab-conformance run --url wss://a.example/ws --header Origin=https://a.example
+  collab-conformance run sync/ --report report.json
+  collab-conformance explain sync.replay-exact";
+
+/// Plays the conformance cases of the collaborative text protocol against a server.
+#[derive(Parser)]
+#[command(version, after_help = AFTER_HELP, args_conflicts_with_subcommands = true)]
+#[command(max_term_width = 80, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: Run,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Play the cases (this is done without a command, too)
+    Run(Box<Run>),
+    /// Name the cases, or the requirements with their cases
+    List {
+        /// The requirements instead
+        #[arg(long)]
+        requirements: bool,
+    },
+    /// Say what stands behind a requirement's or a case's id
+    Explain {
+        /// Such as `sync.replay-exact` or `sync/replay-mid`
+        #[arg(value_name = "REQUIREMENT-OR-CASE")]
+        id: String,
+    },
+    /// Write the JSON Schemas of all messages and files
+    Schemas {
+        /// The folder to write them into
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+    /// Work with scenario files
+    #[command(subcommand)]
+    Scenarios(Scenarios),
+}
+
+#[derive(Subcommand)]
+enum Scenarios {
+    /// Check scenario files against their schema and the specification
+    Validate {
+        /// The files
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+}
+
+#[derive(Args)]
+struct Run {
+    /// Play only cases with this in their id
+    filter: Option<String>,
+    /// The server's WebSocket URL; the built-in server where none is given
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// Send a header with each request (repeatable)
+    #[arg(long, value_name = "NAME=VALUE")]
+    header: Vec<String>,
+    /// Multiply every deadline, for slow or far servers
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
+    timeout_scale: f64,
+    /// Play only this profile's cases (repeatable)
+    #[arg(long, value_name = "NAME")]
+    profile: Vec<String>,
+    /// Write the results as JSON
+    #[arg(long, value_name = "FILE.json")]
+    report: Option<PathBuf>,
+    /// Take the filters for whole ids
+    #[arg(long)]
+    exact: bool,
+    /// Leave out cases with this in their id (repeatable)
+    #[arg(long, value_name = "FILTER")]
+    skip: Vec<String>,
+    /// Name the cases that would be played
+    #[arg(long)]
+    list: bool,
+    /// Cases played at once; they wait more than they compute
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    test_threads: usize,
+    /// pretty, terse or json
+    #[arg(long, value_name = "FORMAT", default_value = "pretty")]
+    format: String,
+    /// Show what each requirement came to
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+/// Why the command ends without a verdict: the exit code and one sentence.
+struct Stop(u8, String);
 
 fn main() -> ExitCode {
-    let runtime = tokio::runtime::Runtime::new().expect("runtime");
-    let cases = case::all().expect("cases");
-    let url = std::env::args().nth(1);
-    let url = match url.filter(|u| u.starts_with("ws")) {
-        Some(url) => url,
-        None => {
-            let listener = runtime
-                .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
-                .expect("bind");
-            let port = listener.local_addr().expect("addr").port();
-            runtime.spawn(collab_reference::serve(
-                listener,
-                collab_reference::Config::default(),
-                std::future::pending(),
-            ));
-            format!("ws://127.0.0.1:{port}/ws")
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and versions are no errors, and a failed write of them is nobody's loss.
+            let _ = error.print();
+            let asked = matches!(
+                error.kind(),
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+            );
+            return ExitCode::from(if asked { PASSED } else { USAGE });
         }
     };
-    let session = Arc::new(Session::new(
-        Target::new(&url).expect("url"),
-        Options::default(),
-    ));
-    runtime.block_on(session.open()).expect("open");
-    let arguments = Arguments {
-        test_threads: Some(8),
-        ..Arguments::default()
+    match execute(cli) {
+        Ok(code) => ExitCode::from(code),
+        Err(Stop(code, sentence)) => {
+            eprintln!("error: {sentence}");
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn execute(cli: Cli) -> Result<u8, Stop> {
+    let cases = case::all().map_err(|error| Stop(HARNESS, error.to_string()))?;
+    match cli.command {
+        None => run(&cli.run, &cases),
+        Some(Command::Run(arguments)) => run(&arguments, &cases),
+        Some(Command::List {
+            requirements: false,
+        }) => show(&catalog::cases(&cases)),
+        Some(Command::List { requirements: true }) => show(&catalog::requirements(&cases)),
+        Some(Command::Explain { id }) => {
+            show(&catalog::explain(&id, &cases).map_err(|error| Stop(USAGE, error))?)
+        }
+        Some(Command::Schemas { out }) => {
+            let written = files::write_schemas(&out).map_err(|error| Stop(HARNESS, error))?;
+            show(&format!(
+                "wrote {} schemas into {}\n",
+                written.len(),
+                out.display()
+            ))
+        }
+        Some(Command::Scenarios(Scenarios::Validate { files })) => validate(&files),
+    }
+}
+
+fn show(text: &str) -> Result<u8, Stop> {
+    use std::io::Write as _;
+    // A reader such as `head` may have gone away.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    Ok(PASSED)
+}
+
+fn validate(paths: &[PathBuf]) -> Result<u8, Stop> {
+    let mut wrong = 0;
+    for path in paths {
+        let problems = files::scenario_problems(path);
+        wrong += usize::from(!problems.is_empty());
+        for problem in problems {
+            println!("{}: {problem}", path.display());
+        }
+    }
+    if wrong > 0 {
+        return Err(Stop(
+            USAGE,
+            format!("{wrong} of {} files are wrong", paths.len()),
+        ));
+    }
+    show(&format!("{} files are right\n", paths.len()))
+}
+
+fn run(arguments: &Run, cases: &[Case]) -> Result<u8, Stop> {
+    let options = options(arguments)?;
+    let libtest = libtest_arguments(arguments)?;
+    let selected = |case: &&Case| {
+        mimic::selects(&libtest, case)
+            && (options.profiles.is_empty() || options.profiles.contains(&case.profile))
     };
-    mimic::run(&session, &cases, &arguments, runtime.handle());
-    print!("{}", report::summary_text(&session.report(&cases)));
-    ExitCode::SUCCESS
+    if cases.iter().filter(selected).count() == 0 {
+        let sentence = "no case fits the filters; `collab-conformance list` names the cases";
+        return Err(Stop(USAGE, sentence.to_owned()));
+    }
+    check_report_path(arguments.report.as_deref())?;
+    let runtime = Runtime::new().map_err(|error| Stop(HARNESS, error.to_string()))?;
+    // A list needs no server.
+    let url = match &arguments.url {
+        Some(url) => url.clone(),
+        None if arguments.list => "ws://127.0.0.1/ws".to_owned(),
+        None => built_in_server(&runtime)?,
+    };
+    let mut target = Target::new(&url).map_err(|error| Stop(USAGE, error.to_string()))?;
+    for header in &arguments.header {
+        target = target
+            .with_header(header)
+            .map_err(|error| Stop(USAGE, error.to_string()))?;
+    }
+    let session = Arc::new(Session::new(target, options));
+    if !arguments.list {
+        runtime.block_on(session.open()).map_err(|why| {
+            let sentence = format!(
+                "no server can be reached at {url}: {why}; start the server, or correct --url"
+            );
+            Stop(HARNESS, sentence)
+        })?;
+    }
+    mimic::run(&session, cases, &libtest, runtime.handle());
+    if arguments.list {
+        return Ok(PASSED);
+    }
+    finish(arguments, &session, cases)
+}
+
+fn finish(arguments: &Run, session: &Session, cases: &[Case]) -> Result<u8, Stop> {
+    let results = session.report(cases);
+    let mut text = report::summary_text(&results);
+    if arguments.verbose {
+        text.insert_str(0, &report::requirements_text(&results));
+    }
+    // The output of `--format json` is for programs.
+    if arguments.format == "json" {
+        eprint!("{text}")
+    } else {
+        print!("{text}")
+    }
+    if let Some(path) = &arguments.report {
+        files::write_report(path, &results).map_err(|error| Stop(HARNESS, error))?;
+    }
+    let summary = &results.summary;
+    if summary.fail > 0 {
+        return Ok(SERVER_FAILED);
+    }
+    if summary.error > 0 {
+        return Ok(HARNESS);
+    }
+    if summary.pass + summary.warn == 0 {
+        let sentence = "no case could be played with this server and these filters";
+        return Err(Stop(USAGE, sentence.to_owned()));
+    }
+    Ok(PASSED)
+}
+
+fn options(arguments: &Run) -> Result<Options, Stop> {
+    let usage = |sentence: String| Err(Stop(USAGE, sentence));
+    let scale = arguments.timeout_scale;
+    if !(0.01..=1000.0).contains(&scale) {
+        return usage(format!(
+            "--timeout-scale {scale} is not between 0.01 and 1000"
+        ));
+    }
+    if arguments.test_threads == 0 {
+        return usage("--test-threads 0 plays nothing; write 1 or more".to_owned());
+    }
+    let mut profiles = Vec::new();
+    for name in &arguments.profile {
+        match Profile::ALL
+            .into_iter()
+            .find(|profile| profile.name() == name)
+        {
+            Some(profile) => profiles.push(profile),
+            None => {
+                let known: Vec<_> = Profile::ALL.iter().map(|profile| profile.name()).collect();
+                let known = known.join(", ");
+                return usage(format!(
+                    "there is no profile `{name}`; the profiles are: {known}"
+                ));
+            }
+        }
+    }
+    Ok(Options {
+        timeout_scale: scale,
+        concurrency: arguments.test_threads,
+        profiles,
+        ..Options::default()
+    })
+}
+
+fn libtest_arguments(arguments: &Run) -> Result<Arguments, Stop> {
+    let format = mimic::format(&arguments.format).ok_or_else(|| {
+        let sentence = format!("--format {} is not pretty, terse or json", arguments.format);
+        Stop(USAGE, sentence)
+    })?;
+    Ok(Arguments {
+        filter: arguments.filter.clone(),
+        exact: arguments.exact,
+        skip: arguments.skip.clone(),
+        list: arguments.list,
+        test_threads: Some(arguments.test_threads),
+        format: Some(format),
+        ..Arguments::default()
+    })
+}
+
+/// Finds out before the run whether the report can be written after it.
+fn check_report_path(path: Option<&Path>) -> Result<(), Stop> {
+    let Some(path) = path else { return Ok(()) };
+    std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .map(drop)
+        .map_err(|error| {
+            Stop(
+                USAGE,
+                format!("--report {} can't be written: {error}", path.display()),
+            )
+        })
+}
+
+/// Starts the reference server on a free port of this process, and gives its URL.
+fn built_in_server(runtime: &Runtime) -> Result<String, Stop> {
+    let failed = |error: std::io::Error| {
+        Stop(
+            HARNESS,
+            format!("the built-in server can't start: {error}; give a server by --url"),
+        )
+    };
+    let listener = runtime
+        .block_on(TcpListener::bind("127.0.0.1:0"))
+        .map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    let config = collab_reference::Config::default();
+    runtime.spawn(collab_reference::serve(
+        listener,
+        config,
+        std::future::pending(),
+    ));
+    Ok(format!("ws://{address}/ws"))
 }

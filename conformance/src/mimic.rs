@@ -7,13 +7,22 @@ use std::sync::Arc;
 
 use collab_spec::report::Verdict;
 pub use libtest_mimic::Arguments;
-pub use libtest_mimic::FormatSetting;
-use libtest_mimic::{Completion, Failed, Trial};
+use libtest_mimic::{Completion, Failed, FormatSetting, Trial};
 use tokio::runtime::Handle;
 
 use crate::case::Case;
 use crate::report;
 use crate::runner::{Session, start_order};
+
+/// The output format of a name, or nothing where there is none.
+pub fn format(name: &str) -> Option<FormatSetting> {
+    match name {
+        "pretty" => Some(FormatSetting::Pretty),
+        "terse" => Some(FormatSetting::Terse),
+        "json" => Some(FormatSetting::Json),
+        _ => None,
+    }
+}
 
 /// Whether the arguments let a case through.
 pub fn selects(arguments: &Arguments, case: &Case) -> bool {

@@ -2,22 +2,15 @@
 //!
 //! Everything here is made from the report's data alone.
 
+mod log;
+
 use std::fmt::Write as _;
 
-use collab_spec::report::{Breach, CaseReport, FrameReport, Report, Sender, Verdict};
+use collab_spec::report::{Breach, CaseReport, Report, Verdict};
 use collab_spec::requirement;
-
-/// How the case's own document is named in a log, and how its id begins.
-const DOCUMENT: (&str, &str) = ("doc-", "${doc}");
 
 /// The width of all output.
 const WIDTH: usize = 80;
-
-/// How many events of a long log are shown at its start, at its end, and around a breach.
-const SHOWN_AROUND: usize = 8;
-
-/// A log up to this length is shown whole.
-const SHOWN_WHOLE: usize = 40;
 
 /// How many breaches of one case are written out.
 const SHOWN_BREACHES: usize = 5;
@@ -47,7 +40,7 @@ pub fn case_text(case: &CaseReport, url: &str) -> String {
         );
     }
     if !case.frames.is_empty() {
-        log(&mut text, case);
+        log::write(&mut text, case);
     }
     let _ = write!(
         text,
@@ -114,6 +107,26 @@ pub fn summary_text(report: &Report) -> String {
     text
 }
 
+/// What each requirement came to, a line each.
+pub fn requirements_text(report: &Report) -> String {
+    let mut text = String::from("\nrequirements:\n");
+    for found in &report.requirements {
+        let verdict = match found.verdict {
+            Verdict::Pass => "pass",
+            Verdict::Fail => "FAIL",
+            Verdict::Warn => "warn",
+            Verdict::NotApplicable | Verdict::Untestable | Verdict::Error => "-",
+        };
+        let _ = writeln!(
+            text,
+            "  {verdict:<4} {} ({} cases)",
+            found.id,
+            found.cases.len()
+        );
+    }
+    text
+}
+
 fn breach_text(text: &mut String, breach: &Breach) {
     text.push('\n');
     match requirement::find(&breach.requirement) {
@@ -164,90 +177,7 @@ fn labelled(text: &mut String, label: &str, value: &str) {
     }
 }
 
-/// The wire log: whole where it is short, else around what matters.
-fn log(text: &mut String, case: &CaseReport) {
-    let marked: Vec<usize> = case
-        .breaches
-        .iter()
-        .filter_map(|breach| breach.frame)
-        .collect();
-    text.push_str("\n  The wire (ms, connection, > sent by the suite, < sent by the server):\n");
-    let frames = &case.frames;
-    let names = frames
-        .iter()
-        .map(|frame| frame.connection.chars().count())
-        .max()
-        .unwrap_or(0)
-        .min(14);
-    let shown = |index: usize| {
-        frames.len() <= SHOWN_WHOLE
-            || index < SHOWN_AROUND
-            || index + SHOWN_AROUND >= frames.len()
-            || marked
-                .iter()
-                .take(SHOWN_BREACHES)
-                .any(|mark| mark.abs_diff(index) <= SHOWN_AROUND)
-    };
-    let mut left_out = 0;
-    for (index, frame) in frames.iter().enumerate() {
-        if !shown(index) {
-            left_out += 1;
-            continue;
-        }
-        if left_out > 0 {
-            let _ = writeln!(text, "     … {left_out} more …");
-            left_out = 0;
-        }
-        let mark = if marked.contains(&index) { "=>" } else { "  " };
-        let _ = writeln!(text, "{}", line(mark, names, frame));
-    }
-}
-
-fn line(mark: &str, names: usize, frame: &FrameReport) -> String {
-    if frame.kind == "omitted" {
-        return format!("     … {} …", frame.content);
-    }
-    let arrow = match frame.from {
-        Sender::Client => '>',
-        Sender::Server => '<',
-    };
-    let millis = format!("{}.{}", frame.at_us / 1000, frame.at_us % 1000 / 100);
-    let name = format!(
-        "{:<names$}",
-        crate::validate::shortened(&frame.connection, names)
-    );
-    let head = format!("{mark}{millis:>8} {name} {arrow} ");
-    let room = WIDTH.saturating_sub(head.chars().count());
-    format!(
-        "{head}{}",
-        crate::validate::shortened(&printable(&frame.content), room)
-    )
-}
-
-/// A frame's content without what says nothing: the long name of the case's document.
-fn printable(content: &str) -> String {
-    let escaped: String = content
-        .chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect();
-    shorten_doc(&escaped)
-}
-
-fn shorten_doc(content: &str) -> String {
-    let mut text = content.to_owned();
-    while let Some(at) = text.find(DOCUMENT.0) {
-        let end = at + DOCUMENT.0.len() + 16;
-        match text.get(at + DOCUMENT.0.len()..end) {
-            Some(digits) if digits.chars().all(|c| c.is_ascii_hexdigit()) => {
-                text.replace_range(at..end, DOCUMENT.1);
-            }
-            _ => break,
-        }
-    }
-    text
-}
-
-fn wrapped(text: &mut String, indent: &str, words: &str) {
+pub(crate) fn wrapped(text: &mut String, indent: &str, words: &str) {
     let room = WIDTH - indent.chars().count();
     let mut line = String::new();
     for word in words.split_whitespace() {

@@ -1,0 +1,99 @@
+//! Files on the disk: the schemas written, scenario files checked, the report saved.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use collab_spec::report::Report;
+use collab_spec::scenario::{Scenario, Step};
+use collab_spec::{requirement, schema};
+use serde_json::Value;
+
+use crate::validate;
+
+/// Writes every schema into a folder, and gives the files written.
+///
+/// Errors: a file that can't be written.
+pub fn write_schemas(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let failed = |path: &Path, error: &dyn std::fmt::Display| {
+        format!("{} can't be written: {error}", path.display())
+    };
+    fs::create_dir_all(folder).map_err(|error| failed(folder, &error))?;
+    let mut written = Vec::new();
+    for file in schema::all() {
+        let path = folder.join(&file.file_name);
+        fs::write(&path, file.text()).map_err(|error| failed(&path, &error))?;
+        written.push(path);
+    }
+    Ok(written)
+}
+
+/// Writes a report as JSON.
+///
+/// Errors: a file that can't be written.
+pub fn write_report(path: &Path, report: &Report) -> Result<(), String> {
+    let text = serde_json::to_string_pretty(report).map_err(|error| error.to_string())?;
+    fs::write(path, text + "\n")
+        .map_err(|error| format!("{} can't be written: {error}", path.display()))
+}
+
+/// What is wrong with a scenario file, a sentence each; nothing where it is right.
+pub fn scenario_problems(path: &Path) -> Vec<String> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) => return vec![format!("the file can't be read: {error}")],
+    };
+    let value: Value = match serde_json::from_str(&text) {
+        Ok(value) => value,
+        Err(error) => return vec![format!("the file is not JSON: {error}")],
+    };
+    let mut problems = validate::scenario_problems(&value);
+    match serde_json::from_str::<Scenario>(&text) {
+        Ok(scenario) => problems.extend(meaning_problems(path, &scenario)),
+        Err(error) if problems.is_empty() => problems.push(error.to_string()),
+        // The schema has said it already.
+        Err(_) => {}
+    }
+    problems
+}
+
+/// What no schema can say: the id is the path, and the requirements exist.
+fn meaning_problems(path: &Path, scenario: &Scenario) -> Vec<String> {
+    let mut problems = Vec::new();
+    let without_ending = path.with_extension("");
+    if !without_ending.ends_with(&scenario.id) {
+        problems.push(format!(
+            "/id: the id {:?} is not the end of the path {:?}",
+            scenario.id,
+            without_ending.display().to_string()
+        ));
+    }
+    for (index, id) in scenario.requirements.iter().enumerate() {
+        if requirement::find(id).is_none() {
+            problems.push(format!(
+                "/requirements/{index}: the specification has no {id:?}"
+            ));
+        }
+    }
+    for (index, step) in scenario.steps.iter().enumerate() {
+        if let Some(id) = step_requirement(step)
+            && requirement::find(id).is_none()
+        {
+            problems.push(format!(
+                "/steps/{index}/requirement: the specification has no {id:?}"
+            ));
+        }
+    }
+    problems
+}
+
+/// The requirement that a step names itself.
+pub fn step_requirement(step: &Step) -> Option<&str> {
+    match step {
+        Step::Join { requirement, .. }
+        | Step::Expect { requirement, .. }
+        | Step::ExpectUnordered { requirement, .. }
+        | Step::ExpectClose { requirement, .. }
+        | Step::Barrier { requirement, .. } => requirement.as_deref(),
+        _ => None,
+    }
+}

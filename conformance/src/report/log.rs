@@ -1,0 +1,199 @@
+//! The wire of a case as a log of one line an event.
+
+use std::fmt::Write as _;
+
+use collab_spec::report::{CaseReport, FrameReport, Sender};
+use serde_json::Value;
+
+use super::{SHOWN_BREACHES, WIDTH};
+use crate::validate::shortened;
+
+/// How many events of a long log are shown at its start, at its end, and around a breach.
+const SHOWN_AROUND: usize = 8;
+
+/// A log up to this length is shown whole.
+const SHOWN_WHOLE: usize = 40;
+
+/// How the ids of cases' documents begin, and how many digits follow.
+const DOCUMENT: (&str, usize) = ("doc-", 16);
+
+/// Writes the log: whole where it is short, else around what matters.
+pub(super) fn write(text: &mut String, case: &CaseReport) {
+    let marked: Vec<usize> = case
+        .breaches
+        .iter()
+        .filter_map(|breach| breach.frame)
+        .collect();
+    let frames = &case.frames;
+    let names = frames
+        .iter()
+        .map(|frame| frame.connection.chars().count())
+        .max();
+    let names = names.unwrap_or(0).min(14);
+    let shown = |index: usize| {
+        frames.len() <= SHOWN_WHOLE
+            || index < SHOWN_AROUND
+            || index + SHOWN_AROUND >= frames.len()
+            || marked
+                .iter()
+                .take(SHOWN_BREACHES)
+                .any(|mark| mark.abs_diff(index) <= SHOWN_AROUND)
+    };
+    text.push_str("\n  On the wire (ms; > sent by the suite, < by the server; => the breach):\n");
+    let mut left_out = 0;
+    for (index, frame) in frames.iter().enumerate() {
+        if !shown(index) {
+            left_out += 1;
+            continue;
+        }
+        if left_out > 0 {
+            let _ = writeln!(text, "           … {left_out} more …");
+            left_out = 0;
+        }
+        let mark = if marked.contains(&index) { "=>" } else { "  " };
+        let _ = writeln!(text, "{}", line(mark, names, frame));
+    }
+}
+
+fn line(mark: &str, names: usize, frame: &FrameReport) -> String {
+    if frame.kind == "omitted" {
+        return format!("           … {} …", frame.content);
+    }
+    let arrow = match frame.from {
+        Sender::Client => '>',
+        Sender::Server => '<',
+    };
+    let millis = format!("{}.{}", frame.at_us / 1000, frame.at_us % 1000 / 100);
+    let name = shortened(&frame.connection, names);
+    let head = format!("{mark}{millis:>8} {name:<names$} {arrow} ");
+    let room = WIDTH.saturating_sub(head.chars().count());
+    let content = brief(&frame.content).unwrap_or_else(|| frame.content.clone());
+    let printable: String = content
+        .chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect();
+    format!("{head}{}", shortened(&without_document(&printable), room))
+}
+
+/// A right message in few words: what is the same in all of them is left out. Nothing where a field
+/// is missing, is another one, or has another type: that is shown as it is.
+fn brief(content: &str) -> Option<String> {
+    let value: Value = serde_json::from_str(content).ok()?;
+    let fields = value.as_object()?;
+    let text = |name: &str| fields.get(name)?.as_str();
+    let number = |name: &str| fields.get(name)?.as_u64();
+    let document = match text("doc_id")? {
+        own if is_document(own) => String::new(),
+        other => format!(" of {other:?}"),
+    };
+    let (words, count) = match text("type")? {
+        "hello" => match number("last_seen_server_seq") {
+            Some(seen) => (format!("hello {:?} seen {seen}", text("client_id")?), 4),
+            None => (format!("hello {:?}", text("client_id")?), 3),
+        },
+        "hello_ack" => (format!("hello_ack seq {}", number("server_seq")?), 3),
+        "resync" => (
+            format!(
+                "resync seq {} {:?}",
+                number("server_seq")?,
+                text("full_text")?
+            ),
+            4,
+        ),
+        "op" => {
+            let op = brief_op(fields.get("op")?)?;
+            (
+                format!(
+                    "op {:?} {:?} {op}",
+                    text("client_id")?,
+                    text("client_msg_id")?
+                ),
+                5,
+            )
+        }
+        "op_echo" => {
+            let op = brief_op(fields.get("op")?)?;
+            let names = (text("origin_client_id")?, text("client_msg_id")?);
+            let seq = number("server_seq")?;
+            (
+                format!("op_echo seq {seq} {:?} {:?} {op}", names.0, names.1),
+                6,
+            )
+        }
+        _ => return None,
+    };
+    (fields.len() == count).then(|| words + &document)
+}
+
+fn brief_op(op: &Value) -> Option<String> {
+    let fields = op.as_object()?;
+    let id = fields.get("id")?;
+    match (fields.get("type")?.as_str()?, fields.len()) {
+        ("del", 2) => Some(format!("del {id}")),
+        ("ins", 4) => {
+            let value = fields.get("value")?.as_str()?;
+            Some(format!(
+                "ins {id} {value:?} under {}",
+                fields.get("parent_id")?
+            ))
+        }
+        _ => None,
+    }
+}
+
+fn is_document(id: &str) -> bool {
+    id.strip_prefix(DOCUMENT.0).is_some_and(|digits| {
+        digits.len() == DOCUMENT.1 && digits.chars().all(|c| c.is_ascii_hexdigit())
+    })
+}
+
+/// A content with `${doc}` for the long id of the case's document.
+fn without_document(content: &str) -> String {
+    let mut shown = String::new();
+    let mut rest = content;
+    while let Some(at) = rest.find(DOCUMENT.0) {
+        let end = at + DOCUMENT.0.len() + DOCUMENT.1;
+        if rest.get(at..end).is_some_and(is_document) {
+            shown.push_str(&rest[..at]);
+            shown.push_str("${doc}");
+            rest = &rest[end..];
+        } else {
+            let after = at + DOCUMENT.0.len();
+            shown.push_str(&rest[..after]);
+            rest = &rest[after..];
+        }
+    }
+    shown + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn right_messages_are_brief_and_others_stay() {
+        let echo = r#"{"type":"op_echo","doc_id":"doc-0123456789abcdef","server_seq":4,"origin_client_id":"A","client_msg_id":"m-1","op":{"type":"ins","parent_id":[0,"root"],"id":[1,"A"],"value":"x"}}"#;
+        assert_eq!(
+            brief(echo).unwrap(),
+            r#"op_echo seq 4 "A" "m-1" ins [1,"A"] "x" under [0,"root"]"#
+        );
+        assert_eq!(
+            brief(&echo.replace("\"server_seq\":4", "\"server_seq\":\"4\"")),
+            None
+        );
+        assert_eq!(
+            brief(&echo.replace("\"server_seq\":4", "\"server_seq\":4,\"x\":1")),
+            None
+        );
+        let other = echo.replace("doc-0123456789abcdef", "d2");
+        assert!(brief(&other).unwrap().ends_with(r#" of "d2""#));
+    }
+
+    #[test]
+    fn the_document_of_the_case_is_shortened_everywhere() {
+        assert_eq!(
+            without_document("a doc-0123456789abcdef doc-x doc-0123456789abcdef-2"),
+            "a ${doc} doc-x ${doc}-2"
+        );
+    }
+}
