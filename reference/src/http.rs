@@ -17,7 +17,7 @@ use axum::serve::ListenerExt;
 use axum::{Json, Router};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use crate::connection;
 use crate::hub::Hub;
@@ -33,8 +33,24 @@ const HTTP_SHUTDOWN: Duration = Duration::from_secs(2);
 struct Context {
     hub: Arc<Hub>,
     shutdown: watch::Receiver<bool>,
-    /// Held by every connection: when all are dropped, all connections have ended.
-    alive: mpsc::Sender<()>,
+    /// How many connections there are.
+    connections: watch::Sender<usize>,
+}
+
+/// Counts a connection until dropped.
+struct Counted(watch::Sender<usize>);
+
+impl Counted {
+    fn new(connections: watch::Sender<usize>) -> Self {
+        connections.send_modify(|count| *count += 1);
+        Self(connections)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
 }
 
 /// Serves until `shutdown` is ready and all connections are closed.
@@ -43,11 +59,11 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let (tell, told) = watch::channel(false);
-    let (alive, mut ended) = mpsc::channel(1);
+    let (connections, mut counted) = watch::channel(0);
     let context = Context {
         hub,
         shutdown: told.clone(),
-        alive,
+        connections,
     };
     let router = Router::new()
         .route("/ws", get(upgrade))
@@ -77,8 +93,8 @@ where
     {
         serving.abort();
     }
-    // The router, and with it the last sender that is not a connection's, went with `serving`.
-    while ended.recv().await.is_some() {}
+    // An error says that nobody is left to count.
+    let _ = counted.wait_for(|&count| count == 0).await;
     Ok(())
 }
 
@@ -109,17 +125,14 @@ async fn upgrade(State(context): State<Context>, mut request: Request) -> Respon
         }
     };
     let upgrade = hyper::upgrade::on(&mut request);
+    let counted = Counted::new(context.connections);
     tokio::spawn(async move {
-        let Context {
-            hub,
-            shutdown,
-            alive,
-        } = context;
+        let (hub, shutdown) = (context.hub, context.shutdown);
         match upgrade.await {
             Ok(upgraded) => connection::run(TokioIo::new(upgraded), hub, shutdown).await,
             Err(error) => tracing::debug!(%error, "upgrade failed"),
         }
-        drop(alive);
+        drop(counted);
     });
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;

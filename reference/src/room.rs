@@ -31,8 +31,8 @@ const BATCH_BYTES: usize = 64 << 10;
 /// How many ops a writer takes at a time from the log.
 const BATCH_OPS: usize = 256;
 
-/// Senders wait for connections that have more than this to read, in bytes.
-const CROWDED_BYTES: u64 = 1 << 20;
+/// Senders wait for connections that have more than this part of what may wait to read.
+const CROWDED_PART: u64 = 8;
 
 /// A sender with more private answers than this to read is not read from.
 const MAX_ANSWERS: usize = 1024;
@@ -45,7 +45,6 @@ const STALLED_AFTER: Duration = Duration::from_millis(500);
 /// A document and the connections that have it open.
 pub struct Room {
     doc_id: Name,
-    max_waiting: u64,
     inner: Mutex<Inner>,
     opened: Instant,
     /// Whether some connection had much to read when the last op was accepted.
@@ -56,6 +55,8 @@ pub struct Room {
 
 struct Inner {
     document: Document,
+    /// How many bytes may wait for a connection.
+    max_waiting: u64,
     members: HashMap<u64, Member>,
     next_member: u64,
     /// The encoded echoes of the newest ops, up to the head.
@@ -100,6 +101,7 @@ impl Room {
     pub fn new(doc_id: Name, document: Document, max_waiting: usize) -> Self {
         let inner = Inner {
             document,
+            max_waiting: max_waiting as u64,
             members: HashMap::new(),
             next_member: 0,
             tail: VecDeque::new(),
@@ -108,7 +110,6 @@ impl Room {
         };
         Self {
             doc_id,
-            max_waiting: max_waiting as u64,
             inner: Mutex::new(inner),
             opened: Instant::now(),
             crowded: AtomicBool::new(false),
@@ -237,7 +238,7 @@ impl Seat {
                     op: op.clone(),
                 };
                 let echo = self.room.echo(seq, echo);
-                let crowded = inner.publish(echo, self.room.max_waiting);
+                let crowded = inner.publish(echo);
                 self.room.crowded.store(crowded, Relaxed);
             }
             Submitted::Duplicate(seq) => {
@@ -304,7 +305,7 @@ impl Drop for Seat {
 impl Inner {
     /// Gives an echo to every member, and drops those for whom it is too much. Whether anyone has
     /// much to read then.
-    fn publish(&mut self, echo: Bytes, max_waiting: u64) -> bool {
+    fn publish(&mut self, echo: Bytes) -> bool {
         self.echoed += echo.len() as u64;
         self.tail_bytes += echo.len();
         self.tail.push_back(echo);
@@ -313,7 +314,7 @@ impl Inner {
         {
             self.tail_bytes -= oldest.len();
         }
-        let echoed = self.echoed;
+        let (echoed, max_waiting) = (self.echoed, self.max_waiting);
         let mut crowded = false;
         self.members.retain(|_, member| {
             let fits = member.waiting(echoed) <= max_waiting;
@@ -321,7 +322,7 @@ impl Inner {
                 true => member.signals.wake.notify_one(),
                 false => member.signals.too_slow.notify_one(),
             }
-            crowded |= member.is_crowded(echoed);
+            crowded |= member.is_crowded(echoed, max_waiting);
             fits
         });
         crowded
@@ -331,7 +332,7 @@ impl Inner {
         let Some(member) = self.members.get_mut(&member) else {
             return (Vec::new(), false);
         };
-        let crowded = member.is_crowded(self.echoed);
+        let crowded = member.is_crowded(self.echoed, self.max_waiting);
         let head = self.document.head();
         let tail_start = head - self.tail.len() as u64;
         let mut batch = Batch {
@@ -365,7 +366,7 @@ impl Inner {
     fn crowded(&self, sender: u64, now: u64) -> Option<Duration> {
         self.members
             .iter()
-            .filter(|(_, member)| member.is_crowded(self.echoed))
+            .filter(|(_, member)| member.is_crowded(self.echoed, self.max_waiting))
             .filter_map(|(&id, member)| {
                 if id == sender {
                     return Some(STALLED_AFTER);
@@ -382,8 +383,8 @@ impl Member {
         echoed - self.taken
     }
 
-    fn is_crowded(&self, echoed: u64) -> bool {
-        self.waiting(echoed) > CROWDED_BYTES || self.answers.len() > MAX_ANSWERS
+    fn is_crowded(&self, echoed: u64, max_waiting: u64) -> bool {
+        self.waiting(echoed) > max_waiting / CROWDED_PART || self.answers.len() > MAX_ANSWERS
     }
 
     /// Moves the cursor over the echo of the next seq.

@@ -1,5 +1,7 @@
 //! Tests of the reference server, from the text outwards to the program.
 
+#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
 mod client;
 mod document;
 mod program;

@@ -195,6 +195,12 @@ async fn shutdown_closes_with_1001() {
     let mut busy = server.join("doc", "B").await;
     busy.op("doc", "B", "1", &ins((0, ""), (1, "B"), 'b')).await;
     assert_eq!((busy.echo().await, idle.echo().await), (1, 1));
+    // A request that never ends holds nothing up.
+    let mut unfinished = TcpStream::connect(server.address).await.unwrap();
+    unfinished
+        .write_all(b"GET /health HTTP/1.1\r\nHost:")
+        .await
+        .unwrap();
     let stopping = tokio::spawn(server.stop());
     for client in [&mut idle, &mut greeting, &mut busy] {
         assert_eq!(client.closed().await, 1001);
