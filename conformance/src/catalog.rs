@@ -7,7 +7,7 @@ use collab_spec::scenario::{BytesKind, Step};
 use serde_json::json;
 
 use crate::case::{Case, Source};
-use crate::player;
+use crate::{monitor, player};
 
 /// Every case: id, profile and title, a line each.
 pub fn cases(cases: &[Case]) -> String {
@@ -29,6 +29,9 @@ pub fn requirements(cases: &[Case]) -> String {
         let _ = writeln!(text, "{} ({})", requirement.id, level(requirement.level));
         for case in cases_of(requirement, cases) {
             let _ = writeln!(text, "    {}", case.id);
+        }
+        if monitor::WATCHED.contains(&requirement.id.as_str()) {
+            text.push_str("    (watched in every case)\n");
         }
         if let Some(why) = &requirement.untestable {
             let _ = writeln!(text, "    untestable: {why}");
@@ -84,8 +87,8 @@ fn explain_requirement(requirement: &Requirement, cases: &[Case]) -> String {
     for case in testing {
         let _ = writeln!(text, "  {}\n      {}", case.id, case.title);
     }
-    if crate::ids::ALL.contains(&requirement.id.as_str()) {
-        text.push_str("\nThe suite's own checks watch it in every case.\n");
+    if monitor::WATCHED.contains(&requirement.id.as_str()) {
+        text.push_str("\nThe monitors watch it in every case.\n");
     }
     text
 }

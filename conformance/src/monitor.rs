@@ -16,11 +16,33 @@ use std::collections::BTreeMap;
 
 use collab_spec::report::Breach;
 
+use crate::ids;
 use crate::monitor::digest::Digest;
 use crate::trace::Trace;
 
 /// How many breaches of one requirement one trace yields at most.
 const PER_REQUIREMENT: usize = 10;
+
+/// The requirements that the monitors watch in every case, so that they need no case of their own.
+pub const WATCHED: &[&str] = &[
+    ids::TEXT_MESSAGES,
+    ids::SERVER_VALID,
+    ids::PLAIN_INTEGERS,
+    ids::ECHO_EXACT_FIELDS,
+    ids::ACK_FIRST,
+    ids::ONE_DOCUMENT,
+    ids::SEQ_ONE_ORDER,
+    ids::SEQ_FROM_BASELINE,
+    ids::ECHO_FAITHFUL,
+    ids::SUBMIT_RESEND,
+    ids::SEQ_SENDER_ORDER,
+    ids::SEQ_DENSE,
+    ids::RESYNC_TEXT,
+    ids::RESYNC_HEAD,
+    ids::CLOSE_TABLE_ONLY,
+    ids::CLOSE_NO_1011,
+    ids::CLOSE_REASON,
+];
 
 /// Everything that the monitors find in a trace, the first first.
 pub fn check(trace: &Trace) -> Vec<Breach> {

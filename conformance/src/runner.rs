@@ -263,13 +263,15 @@ fn requirements(cases: &[CaseReport]) -> Vec<RequirementReport> {
                 .filter(|case| case.requirements.contains(&requirement.id))
                 .collect();
             let is_broken = broken.contains(requirement.id.as_str());
-            if testing.is_empty() && !is_broken && requirement.untestable.is_none() {
+            let watched = monitor::WATCHED.contains(&requirement.id.as_str())
+                && cases.iter().any(|case| case.verdict == Verdict::Pass);
+            if testing.is_empty() && !is_broken && !watched && requirement.untestable.is_none() {
                 return None;
             }
             let verdict = match requirement.level {
                 Level::Must if is_broken => Verdict::Fail,
                 _ if is_broken => Verdict::Warn,
-                _ if !testing.is_empty()
+                _ if (watched || !testing.is_empty())
                     && testing.iter().all(|case| case.verdict == Verdict::Pass) =>
                 {
                     Verdict::Pass

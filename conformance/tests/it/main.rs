@@ -1,2 +1,11 @@
-#[test]
-fn t() {}
+//! The tests of the suite: against servers that do nothing right, of its command line, of what it
+//! covers, and of the house's order.
+
+#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+mod cli;
+mod coverage;
+mod null;
+mod play;
+mod reference;
+mod tidy;

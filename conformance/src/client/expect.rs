@@ -1,0 +1,388 @@
+//! The waiting half of a client. Each wait has one deadline; messages are taken in the order in which
+//! they came.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use collab_spec::message::{HelloAck, OpEcho, OpSubmission, Resync, ServerMessage};
+use serde_json::Value;
+
+use super::{Client, Closed, Message, echo_pattern};
+use crate::ids;
+use crate::outcome::{Failure, Outcome};
+use crate::pattern::{self, Bindings};
+use crate::trace::close_words;
+use crate::validate::shortened;
+use crate::wire::{Arrival, Incoming, Outgoing};
+
+impl Client {
+    /// The next message, which must be valid. `awaited` says in words what the case waits for.
+    ///
+    /// Errors: a breach of `requirement` where none comes, and one of its own where it is not valid.
+    pub async fn next_message(&mut self, awaited: &str, requirement: &str) -> Outcome<Message> {
+        let incoming = self.receive(awaited, requirement).await?;
+        let wrong = |what: String| {
+            Failure::breach(requirement, what)
+                .expected(awaited)
+                .at(incoming.event)
+        };
+        match &incoming.what {
+            Arrival::Text(received) => match &received.parsed {
+                Ok(valid) => Ok(Message {
+                    event: incoming.event,
+                    received: Arc::clone(received),
+                    message: valid.message.clone(),
+                }),
+                Err(problem) => Err(Failure::breach(problem.requirement, &problem.what)
+                    .expected(awaited)
+                    .got(shortened(&received.text, 600))
+                    .at(incoming.event)),
+            },
+            Arrival::Binary(bytes) => Err(Failure::breach(
+                ids::TEXT_MESSAGES,
+                format!(
+                    "{} got a binary message of {} bytes",
+                    self.name,
+                    bytes.len()
+                ),
+            )
+            .expected(awaited)
+            .at(incoming.event)),
+            Arrival::Close { code, reason } => {
+                let got = close_words(*code, reason);
+                Err(wrong(format!("the server closed {} instead", self.name)).got(got))
+            }
+            Arrival::End { error } => Err(wrong(format!(
+                "the connection of {} ended without a close frame instead",
+                self.name
+            ))
+            .got(end_words(error.as_deref()))),
+            Arrival::Pong(_) => unreachable!("receive keeps pongs apart"),
+        }
+    }
+
+    /// The next message must match a pattern (see `collab_spec::scenario::Step`).
+    pub async fn expect(&mut self, pattern: &Value, requirement: &str) -> Outcome<Message> {
+        self.expect_binding(pattern, &mut Bindings::new(), requirement)
+            .await
+    }
+
+    /// As [`Client::expect`], with values that the pattern binds and names.
+    pub async fn expect_binding(
+        &mut self,
+        pattern: &Value,
+        bindings: &mut Bindings,
+        requirement: &str,
+    ) -> Outcome<Message> {
+        let expected = shortened(&pattern.to_string(), 1_000);
+        let message = self.next_message(&expected, requirement).await?;
+        let value: Value = serde_json::from_str(&message.received.text)
+            .map_err(|error| Failure::Harness(format!("a valid message is not JSON: {error}")))?;
+        match pattern::match_value(pattern, &value, bindings) {
+            Ok(()) => {
+                self.remember(&message.message);
+                Ok(message)
+            }
+            Err(mismatches) => Err(Failure::breach(
+                requirement,
+                format!(
+                    "the next message of {} is not the expected one: {}",
+                    self.name,
+                    pattern::sentence(&mismatches)
+                ),
+            )
+            .expected(expected)
+            .got(shortened(&message.received.text, 1_000))
+            .at(message.event)),
+        }
+    }
+
+    /// The next message must be the ack of this connection's `hello`.
+    pub async fn expect_ack(&mut self) -> Outcome<HelloAck> {
+        let pattern = serde_json::json!({"type": "hello_ack", "doc_id": self.doc_id});
+        match self.expect(&pattern, ids::ACK_FIRST).await?.message {
+            ServerMessage::HelloAck(ack) => Ok(ack),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// The next message must be a resync; `requirement` is that of the sync.
+    pub async fn expect_resync(&mut self, requirement: &str) -> Outcome<Resync> {
+        let pattern = serde_json::json!({"type": "resync", "doc_id": self.doc_id});
+        match self.expect(&pattern, requirement).await?.message {
+            ServerMessage::Resync(resync) => Ok(resync),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// The next messages must be the ack and a resync, as for a `hello` with nothing seen.
+    pub async fn expect_joined(&mut self) -> Outcome {
+        self.expect_ack().await?;
+        self.expect_resync(ids::SYNC_ZERO).await?;
+        Ok(())
+    }
+
+    /// The next message must be the echo of a submission.
+    pub async fn expect_echo(
+        &mut self,
+        submission: &OpSubmission,
+        requirement: &str,
+    ) -> Outcome<OpEcho> {
+        let pattern = echo_pattern(submission, None);
+        match self.expect(&pattern, requirement).await?.message {
+            ServerMessage::OpEcho(echo) => Ok(echo),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// The next messages must be the echoes of submissions, in their order.
+    pub async fn expect_echoes_of<'a>(
+        &mut self,
+        submissions: impl IntoIterator<Item = &'a OpSubmission>,
+        requirement: &str,
+    ) -> Outcome<Vec<OpEcho>> {
+        let mut echoes = Vec::new();
+        for submission in submissions {
+            let awaited = format!("the echo of {}", submission.client_msg_id);
+            let message = self.next_message(&awaited, requirement).await?;
+            match message.message {
+                // Compared as types first: patterns cost more, and here there may be thousands.
+                ServerMessage::OpEcho(echo)
+                    if echo.doc_id == submission.doc_id
+                        && echo.origin_client_id == submission.client_id
+                        && echo.client_msg_id == submission.client_msg_id
+                        && echo.op == submission.op =>
+                {
+                    echoes.push(echo);
+                }
+                _ => {
+                    return Err(Failure::breach(
+                        requirement,
+                        format!("the next message of {} is not {awaited}", self.name),
+                    )
+                    .expected(echo_pattern(submission, None).to_string())
+                    .got(shortened(&message.received.text, 1_000))
+                    .at(message.event));
+                }
+            }
+        }
+        Ok(echoes)
+    }
+
+    /// The next `count` messages must be echoes, of any ops. The deadline is that of each one.
+    pub async fn expect_echoes(&mut self, count: usize, requirement: &str) -> Outcome<Vec<OpEcho>> {
+        let mut echoes = Vec::with_capacity(count);
+        while echoes.len() < count {
+            let awaited = format!("echo {} of {count}", echoes.len() + 1);
+            let message = self.next_message(&awaited, requirement).await?;
+            match message.message {
+                ServerMessage::OpEcho(echo) => echoes.push(echo),
+                _ => {
+                    return Err(Failure::breach(
+                        requirement,
+                        format!("the next message of {} is not {awaited}", self.name),
+                    )
+                    .expected("an op_echo")
+                    .got(shortened(&message.received.text, 1_000))
+                    .at(message.event));
+                }
+            }
+        }
+        Ok(echoes)
+    }
+
+    /// The server must close the connection next, with one of the codes; 1006 stands for an end
+    /// without a close frame.
+    pub async fn expect_close(&mut self, codes: &[u16], requirement: &str) -> Outcome<Closed> {
+        let expected = close_expectation(codes);
+        let incoming = self.receive(&expected, requirement).await?;
+        let wrong = |what: String| {
+            Failure::breach(requirement, what)
+                .expected(&expected)
+                .at(incoming.event)
+        };
+        let closed = match &incoming.what {
+            Arrival::Close { code, reason } => Closed {
+                code: *code,
+                reason: reason.clone(),
+            },
+            Arrival::End { error } => Closed {
+                code: 1006,
+                reason: end_words(error.as_deref()),
+            },
+            Arrival::Text(received) => {
+                let what = format!("{} got a message instead of the close", self.name);
+                return Err(wrong(what).got(shortened(&received.text, 1_000)));
+            }
+            Arrival::Binary(bytes) => {
+                let what = format!("{} got a binary message instead of the close", self.name);
+                return Err(wrong(what).got(format!("{} bytes", bytes.len())));
+            }
+            Arrival::Pong(_) => unreachable!("receive keeps pongs apart"),
+        };
+        if codes.contains(&closed.code) {
+            return Ok(closed);
+        }
+        Err(if closed.code == 1006 {
+            wrong(format!(
+                "the connection of {} ended without a close frame",
+                self.name
+            ))
+            .got(closed.reason)
+        } else {
+            wrong(format!("the server closed {} with another code", self.name))
+                .got(close_words(closed.code, &closed.reason))
+        })
+    }
+
+    /// Sends a ping and waits for its pong. Messages that come meanwhile stay to be expected.
+    pub async fn ping(&mut self, data: &[u8], requirement: &str) -> Outcome {
+        self.wire.send(Outgoing::Ping(data.to_vec()));
+        let awaited = format!("a pong with {data:02x?}");
+        let since = self.context.recorder().now();
+        let mut kept = Vec::new();
+        let result = loop {
+            match self.receive_raw(since, &awaited, requirement).await {
+                Ok(Incoming {
+                    what: Arrival::Pong(got),
+                    ..
+                }) if got == data => break Ok(()),
+                Ok(Incoming {
+                    what: Arrival::Pong(_),
+                    ..
+                }) => {}
+                Ok(incoming) if matches!(incoming.what, Arrival::End { .. }) => {
+                    let what = format!("the connection of {} ended instead", self.name);
+                    break Err(Failure::breach(requirement, what)
+                        .expected(awaited)
+                        .at(incoming.event));
+                }
+                Ok(incoming) => kept.push(incoming),
+                Err(failure) => break Err(failure),
+            }
+        };
+        self.kept.extend(kept);
+        result
+    }
+
+    /// Shows that nothing else has come: inserts an element at the root and deletes it again, and
+    /// the two echoes must be the next messages of this connection and of `others`.
+    pub async fn barrier(&mut self, others: &mut [&mut Client], requirement: &str) -> Outcome {
+        let pair = self.send_barrier();
+        self.expect_barrier(&pair, requirement).await?;
+        for other in others {
+            other.expect_barrier(&pair, requirement).await?;
+        }
+        Ok(())
+    }
+
+    /// The waiting half of a barrier.
+    pub async fn expect_barrier(&mut self, pair: &[OpSubmission; 2], requirement: &str) -> Outcome {
+        for submission in pair {
+            self.expect_echo(submission, requirement)
+                .await
+                .map_err(|failure| {
+                    failure.context("at a barrier, before which nothing must come")
+                })?;
+        }
+        Ok(())
+    }
+
+    fn remember(&mut self, message: &ServerMessage) {
+        match message {
+            ServerMessage::HelloAck(ack) => self.ack = Some(ack.clone()),
+            ServerMessage::Resync(resync) => self.resync = Some(resync.clone()),
+            ServerMessage::OpEcho(_) => {}
+        }
+    }
+
+    /// The next arrival but pongs.
+    pub(super) async fn receive(&mut self, awaited: &str, requirement: &str) -> Outcome<Incoming> {
+        let since = self.context.recorder().now();
+        loop {
+            let incoming = match self.kept.pop_front() {
+                Some(incoming) => incoming,
+                None => self.receive_raw(since, awaited, requirement).await?,
+            };
+            match &incoming.what {
+                Arrival::Pong(_) => continue,
+                Arrival::Text(received) => self.last = Some(shortened(&received.text, 200)),
+                Arrival::Binary(_) => self.last = Some("a binary message".to_owned()),
+                Arrival::Close { code, reason } => self.last = Some(close_words(*code, reason)),
+                Arrival::End { error } => self.last = Some(end_words(error.as_deref())),
+            }
+            return Ok(incoming);
+        }
+    }
+
+    async fn receive_raw(
+        &mut self,
+        since: Duration,
+        awaited: &str,
+        requirement: &str,
+    ) -> Outcome<Incoming> {
+        if let Some(end) = &self.ended {
+            return Ok(end.clone());
+        }
+        let patience = self.context.patience();
+        let within = patience.min(self.context.left());
+        match tokio::time::timeout(within, self.inbox.recv()).await {
+            Ok(Some(incoming)) => {
+                if matches!(incoming.what, Arrival::End { .. }) {
+                    self.ended = Some(incoming.clone());
+                }
+                Ok(incoming)
+            }
+            Ok(None) => Err(Failure::Harness(format!(
+                "{} waits after its own end",
+                self.name
+            ))),
+            Err(_) => {
+                let used_up = if within < patience {
+                    " (the case's time is used up)"
+                } else {
+                    ""
+                };
+                let got = self.last.as_ref().map_or_else(
+                    || "nothing at all on this connection".to_owned(),
+                    |last| format!("nothing; the last to come was {last}"),
+                );
+                Err(Failure::breach(
+                    requirement,
+                    format!(
+                        "nothing came on {} in {within:.1?}{used_up}, awaited since {:.3} s",
+                        self.name,
+                        since.as_secs_f64()
+                    ),
+                )
+                .expected(awaited)
+                .got(got)
+                .timed_out())
+            }
+        }
+    }
+}
+
+fn unexpected(message: &ServerMessage) -> Failure {
+    Failure::Harness(format!(
+        "a pattern let another message through: {message:?}"
+    ))
+}
+
+pub(super) fn end_words(error: Option<&str>) -> String {
+    error.map_or_else(
+        || "the TCP connection ended".to_owned(),
+        |error| format!("the TCP connection ended: {error}"),
+    )
+}
+
+fn close_expectation(codes: &[u16]) -> String {
+    let codes: Vec<String> = codes
+        .iter()
+        .map(|code| match code {
+            1006 => "an end without a close frame".to_owned(),
+            code => format!("close {code}"),
+        })
+        .collect();
+    codes.join(" or ")
+}

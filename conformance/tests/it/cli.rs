@@ -1,0 +1,164 @@
+//! The command's exit codes and sentences.
+
+use std::process::{Command, Output};
+
+fn suite(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_collab-conformance"))
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn assert_stops(arguments: &[&str], code: i32, sentence: &str) {
+    let output = suite(arguments);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
+    assert!(stderr.contains(sentence), "{arguments:?}: {stderr}");
+}
+
+fn stdout(arguments: &[&str], code: i32) -> String {
+    let output = suite(arguments);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(
+        output.status.code(),
+        Some(code),
+        "{arguments:?}: {text}{stderr}"
+    );
+    text
+}
+
+#[test]
+fn wrong_usage_is_2_with_a_sentence() {
+    assert_stops(
+        &["run", "--url", "http://a/ws"],
+        2,
+        "write ws://HOST:PORT/ws",
+    );
+    assert_stops(
+        &["run", "--url", "ws://a/ws", "--header", "x"],
+        2,
+        "write NAME=VALUE",
+    );
+    assert_stops(&["run", "no-such-case"], 2, "no case fits the filters");
+    assert_stops(&["run", "--profile", "nope"], 2, "the profiles are: core");
+    assert_stops(&["run", "--timeout-scale", "0"], 2, "between 0.01 and 1000");
+    assert_stops(&["run", "--test-threads", "0"], 2, "1 or more");
+    assert_stops(&["run", "--format", "xml"], 2, "pretty, terse or json");
+    assert_stops(
+        &["run", "--report", "/no/such/folder/r.json"],
+        2,
+        "can't be written",
+    );
+    assert_stops(
+        &["explain", "sync.replay-exac"],
+        2,
+        "is it one of: sync.replay-exact?",
+    );
+    assert_stops(&["--nope"], 2, "--nope");
+}
+
+#[test]
+fn nobody_there_is_3_with_what_to_do() {
+    assert_stops(
+        &["run", "--url", "ws://127.0.0.1:1/ws"],
+        3,
+        "start the server, or correct --url",
+    );
+    let unknown = ["run", "--url", "ws://no-such-host.invalid/ws"];
+    assert_stops(
+        &unknown,
+        3,
+        "no server can be reached at ws://no-such-host.invalid/ws",
+    );
+}
+
+#[test]
+fn the_built_in_server_passes_and_the_report_says_so() {
+    let folder = std::env::temp_dir().join(format!("collab-conformance-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("report.json");
+    let text = stdout(&["run", "http/", "--report", path.to_str().unwrap()], 0);
+    assert!(text.contains(" passed"), "{text}");
+    let report: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    assert_eq!(report["version"], 1);
+    assert!(report["summary"]["pass"].as_u64().unwrap() > 0);
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn lists_and_explanations_are_complete() {
+    let cases = stdout(&["list"], 0);
+    let first = cases
+        .lines()
+        .next()
+        .unwrap()
+        .split_whitespace()
+        .next()
+        .unwrap();
+    assert!(stdout(&["explain", first], 0).contains("Requirements:"));
+    let requirements = stdout(&["list", "--requirements"], 0);
+    assert!(
+        requirements.contains("sync.replay-exact (MUST)"),
+        "{requirements}"
+    );
+    let text = stdout(&["explain", "sync.replay-exact"], 0);
+    assert!(
+        text.contains("spec/protocol.md:") && text.contains("Cases:"),
+        "{text}"
+    );
+    assert!(stdout(&["run", "--list", "--exact", first], 0).contains(first));
+}
+
+#[test]
+fn schemas_are_written() {
+    let folder = std::env::temp_dir().join(format!("collab-schemas-{}", std::process::id()));
+    let text = stdout(&["schemas", "--out", folder.to_str().unwrap()], 0);
+    assert!(text.starts_with("wrote "), "{text}");
+    assert!(folder.join("op_echo.schema.json").exists());
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn scenario_files_are_checked() {
+    let folder = std::env::temp_dir().join(format!("collab-scenario-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("x.json");
+    std::fs::write(
+        &path,
+        r#"{"id":"a/b","title":"t","requirements":["no.such"],"steps":[{"step":"nope"}]}"#,
+    )
+    .unwrap();
+    let output = stdout(&["scenarios", "validate", path.to_str().unwrap()], 2);
+    assert!(output.contains("/steps/0"), "{output}");
+    std::fs::write(
+        &path,
+        r#"{"id":"a/b","title":"t","requirements":["no.such"],"steps":[{"step":"drop","on":"A"}]}"#,
+    )
+    .unwrap();
+    let output = stdout(&["scenarios", "validate", path.to_str().unwrap()], 2);
+    assert!(
+        output.contains(r#"the specification has no "no.such""#),
+        "{output}"
+    );
+    assert!(output.contains("is not the end of the path"), "{output}");
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn help_fits_a_screen_of_80_columns() {
+    for arguments in [&["--help"][..], &["run", "--help"]] {
+        let text = stdout(arguments, 0);
+        assert!(
+            text.lines().all(|line| line.chars().count() <= 80),
+            "{text}"
+        );
+        assert!(
+            text.lines().count() <= 50,
+            "{} lines: {text}",
+            text.lines().count()
+        );
+    }
+    assert!(stdout(&["--help"], 0).contains("Examples:"));
+}

@@ -1,0 +1,168 @@
+//! The player says which step failed and why, and the outcome becomes the right verdict.
+
+use collab_conformance::case::Case;
+use collab_conformance::outcome::{Failure, Outcome};
+use collab_conformance::runner::Options;
+use collab_spec::report::{CaseReport, Verdict};
+use serde_json::{Value, json};
+
+use crate::reference::start;
+
+fn scenario(steps: Value) -> Case {
+    let scenario = json!({
+        "id": "test/played", "title": "a scenario", "requirements": ["seq.fan-out"], "steps": steps,
+    });
+    Case::scenario(serde_json::from_value(scenario).unwrap())
+}
+
+async fn play(case: Case) -> CaseReport {
+    let options = Options {
+        timeout_scale: 0.1,
+        ..Options::default()
+    };
+    let report = collab_conformance::run(start().await, &[case], options)
+        .await
+        .unwrap();
+    report.cases.into_iter().next().unwrap()
+}
+
+fn op(client: &str, msg_id: &str, lamport: u64, value: &str) -> Value {
+    json!({"type": "op", "doc_id": "${doc}", "client_id": client, "client_msg_id": msg_id, "op":
+        {"type": "ins", "parent_id": [0, "root"], "id": [lamport, client], "value": value}})
+}
+
+#[tokio::test]
+async fn every_step_plays() {
+    let echo =
+        json!({"type": "op_echo", "server_seq": {"$bind": "seq"}, "surplus": {"$absent": true}});
+    let result = play(scenario(json!([
+        {"step": "get", "path": "/health", "status": 200, "body": {"status": "ok"}},
+        {"step": "join", "on": "A"},
+        {"step": "connect", "on": ["B", "C"]},
+        {"step": "send_fragments", "on": "B", "fragments":
+            ["{\"type\":\"hello\",\"doc_id\":\"", "${doc}", "\",\"client_id\":\"B\"}"]},
+        {"step": "expect", "on": "B", "frame": {"type": "hello_ack", "server_seq": 0}},
+        {"step": "expect", "on": "B", "frame": {"type": "resync", "full_text": ""}},
+        {"step": "send", "on": "A", "frame": op("A", "m-1", 1, "x")},
+        {"step": "expect", "on": "A", "frame": echo},
+        {"step": "expect", "on": "B", "frame": {"type": "op_echo", "server_seq": {"$var": "seq"}}},
+        {"step": "send_bytes", "on": "C", "kind": "binary", "hex": "00ff"},
+        {"step": "expect_close", "on": "C", "codes": [1003]},
+        {"step": "barrier", "via": "B", "on": ["A", "B"]},
+        {"step": "stop_reading", "on": "B"},
+        {"step": "send", "on": "A", "frame": op("A", "m-2", 2, "y")},
+        {"step": "send", "on": "A", "frame": op("A", "m-3", 3, "z")},
+        {"step": "expect_unordered", "on": "A", "frames":
+            [{"client_msg_id": "m-3"}, {"client_msg_id": "m-2"}]},
+        {"step": "resume_reading", "on": "B"},
+        {"step": "expect", "on": "B", "frame": {"client_msg_id": "m-2"}},
+        {"step": "drop", "on": "B"},
+        {"step": "join", "on": "D", "head": 5, "text": "zyx"},
+        {"step": "disconnect", "on": "A"},
+        {"step": "send_text", "on": "D", "text": "[]"},
+        {"step": "expect_close", "on": "D", "codes": [1002]}
+    ])))
+    .await;
+    assert_eq!(result.verdict, Verdict::Pass, "{:#?}", result.breaches);
+}
+
+#[tokio::test]
+async fn a_mismatch_names_the_step_the_path_and_the_frame() {
+    let result = play(scenario(json!([
+        {"step": "join", "on": "A"},
+        {"step": "send", "on": "A", "frame": op("A", "m-1", 1, "x")},
+        {"step": "expect", "on": "A", "frame": {"type": "op_echo", "op": {"value": "y"}},
+            "requirement": "echo.faithful"},
+    ])))
+    .await;
+    assert_eq!(result.verdict, Verdict::Fail);
+    let breach = &result.breaches[0];
+    assert_eq!(breach.requirement, "echo.faithful");
+    assert!(
+        breach.what.starts_with("step 3 (expect): "),
+        "{}",
+        breach.what
+    );
+    assert!(
+        breach.what.ends_with(r#"/op/value is "x", not "y""#),
+        "{}",
+        breach.what
+    );
+    assert!(
+        result.frames[breach.frame.unwrap()]
+            .content
+            .contains("op_echo")
+    );
+}
+
+#[tokio::test]
+async fn a_wait_in_vain_says_what_was_awaited_and_what_came_last() {
+    let result = play(scenario(json!([
+        {"step": "join", "on": "A"},
+        {"step": "expect", "on": "A", "frame": {"type": "op_echo", "server_seq": 1}},
+    ])))
+    .await;
+    let breach = &result.breaches[0];
+    assert_eq!(breach.requirement, "seq.fan-out");
+    assert!(
+        breach.what.contains("nothing came on A in"),
+        "{}",
+        breach.what
+    );
+    assert_eq!(
+        breach.expected.as_deref(),
+        Some(r#"{"type":"op_echo","server_seq":1}"#)
+    );
+    assert!(
+        breach
+            .got
+            .as_deref()
+            .unwrap()
+            .contains("the last to come was {\"type\":\"resync\"")
+    );
+}
+
+#[tokio::test]
+async fn a_barrier_shows_what_should_not_have_come() {
+    let result = play(scenario(json!([
+        {"step": "join", "on": "A"},
+        {"step": "send", "on": "A", "frame": op("A", "m-1", 1, "x")},
+        {"step": "barrier", "via": "A", "on": "A", "requirement": "close.isolated"},
+    ])))
+    .await;
+    let breach = &result.breaches[0];
+    assert_eq!(breach.requirement, "close.isolated");
+    assert!(
+        breach.what.contains("before which nothing must come"),
+        "{}",
+        breach.what
+    );
+}
+
+#[tokio::test]
+async fn outcomes_become_verdicts() {
+    async fn should() -> Outcome {
+        Err(Failure::breach("sync.replay-kept", "a resync"))
+    }
+    async fn untestable() -> Outcome {
+        Err(Failure::Untestable("no way".to_owned()))
+    }
+    async fn harness() -> Outcome {
+        Err(Failure::Harness("broken".to_owned()))
+    }
+    async fn panic() -> Outcome {
+        panic!("on purpose, in a test")
+    }
+    let case = |verdict, case: Case| (verdict, case);
+    for (verdict, case) in [
+        case(Verdict::Warn, Case::code("t/a", "", &[], |_| should())),
+        case(
+            Verdict::Untestable,
+            Case::code("t/b", "", &[], |_| untestable()),
+        ),
+        case(Verdict::Error, Case::code("t/c", "", &[], |_| harness())),
+        case(Verdict::Error, Case::code("t/d", "", &[], |_| panic())),
+    ] {
+        assert_eq!(play(case).await.verdict, verdict);
+    }
+}
