@@ -88,8 +88,11 @@ fn brief(content: &str) -> Option<String> {
     };
     let (words, count) = match text("type")? {
         "hello" => match number("last_seen_server_seq") {
-            Some(seen) => (format!("hello {:?} seen {seen}", text("client_id")?), 4),
-            None => (format!("hello {:?}", text("client_id")?), 3),
+            Some(seen) => (
+                format!("hello {} seen {seen}", plain(text("client_id")?)),
+                4,
+            ),
+            None => (format!("hello {}", plain(text("client_id")?)), 3),
         },
         "hello_ack" => (format!("hello_ack seq {}", number("server_seq")?), 3),
         "resync" => (
@@ -102,27 +105,32 @@ fn brief(content: &str) -> Option<String> {
         ),
         "op" => {
             let op = brief_op(fields.get("op")?)?;
-            (
-                format!(
-                    "op {:?} {:?} {op}",
-                    text("client_id")?,
-                    text("client_msg_id")?
-                ),
-                5,
-            )
+            let (client, id) = (plain(text("client_id")?), plain(text("client_msg_id")?));
+            (format!("op {client} {id} {op}"), 5)
         }
         "op_echo" => {
             let op = brief_op(fields.get("op")?)?;
-            let names = (text("origin_client_id")?, text("client_msg_id")?);
-            let seq = number("server_seq")?;
+            let (client, id) = (
+                plain(text("origin_client_id")?),
+                plain(text("client_msg_id")?),
+            );
             (
-                format!("op_echo seq {seq} {:?} {:?} {op}", names.0, names.1),
+                format!("op_echo seq {} {client} {id} {op}", number("server_seq")?),
                 6,
             )
         }
         _ => return None,
     };
     (fields.len() == count).then(|| words + &document)
+}
+
+/// A name as it is where it needs no quotes.
+fn plain(name: &str) -> String {
+    if name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
+        name.to_owned()
+    } else {
+        format!("{name:?}")
+    }
 }
 
 fn brief_op(op: &Value) -> Option<String> {
@@ -175,7 +183,7 @@ mod tests {
         let echo = r#"{"type":"op_echo","doc_id":"doc-0123456789abcdef","server_seq":4,"origin_client_id":"A","client_msg_id":"m-1","op":{"type":"ins","parent_id":[0,"root"],"id":[1,"A"],"value":"x"}}"#;
         assert_eq!(
             brief(echo).unwrap(),
-            r#"op_echo seq 4 "A" "m-1" ins [1,"A"] "x" under [0,"root"]"#
+            r#"op_echo seq 4 A m-1 ins [1,"A"] "x" under [0,"root"]"#
         );
         assert_eq!(
             brief(&echo.replace("\"server_seq\":4", "\"server_seq\":\"4\"")),

@@ -182,3 +182,57 @@ async fn nobody_there_is_no_verdict() {
     let why = collab_conformance::run(target, &case::all().unwrap(), Options::default()).await;
     assert!(why.unwrap_err().contains("does not take connections"));
 }
+
+/// Passes the first connections on to a server, and leaves the others without an answer.
+async fn dying(server: Target, connections: usize) -> Target {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut taken = 0;
+        while let Ok((mut stream, _)) = listener.accept().await {
+            taken += 1;
+            let server = (taken <= connections).then(|| (server.host().to_owned(), server.port()));
+            tokio::spawn(async move {
+                match server {
+                    None => drain(&mut stream).await,
+                    Some(server) => {
+                        let mut inner = TcpStream::connect(server).await?;
+                        tokio::io::copy_bidirectional(&mut stream, &mut inner)
+                            .await
+                            .map(drop)
+                    }
+                }
+            });
+        }
+    });
+    Target::new(&format!("ws://{address}/ws")).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_dies_ends_the_run() {
+    let target = dying(crate::reference::start().await, 40).await;
+    let started = Instant::now();
+    let options = Options {
+        timeout_scale: 0.2,
+        ..Options::default()
+    };
+    let cases: Vec<_> = case::all()
+        .unwrap()
+        .into_iter()
+        .filter(|case| case.id.starts_with("frames/") || case.id.starts_with("crdt/"))
+        .collect();
+    let report = collab_conformance::run(target, &cases, options)
+        .await
+        .unwrap();
+    assert!(
+        started.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        started.elapsed()
+    );
+    let not_played = report
+        .cases
+        .iter()
+        .filter_map(|case| case.message.as_deref())
+        .filter(|message| message.starts_with("not played: the server stopped answering after "));
+    assert!(not_played.count() > cases.len() / 2);
+}
