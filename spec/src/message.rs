@@ -3,8 +3,12 @@
 //! Types drop the fields that they do not know, as receivers must (`transport.unknown-fields`); who
 //! grades a frame validates the raw JSON against the schema first.
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use schemars::JsonSchema;
-use serde::de::{DeserializeOwned, Error as _};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
@@ -12,7 +16,7 @@ use crate::id::{ElementId, Integer, Name, ParentId};
 
 /// Any message that a client sends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type", rename_all = "snake_case", from = "Object<ClientFields>")]
 pub enum ClientMessage {
     /// The first message of a connection.
     Hello(Hello),
@@ -22,7 +26,7 @@ pub enum ClientMessage {
 
 /// Any message that a server sends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type", rename_all = "snake_case", from = "Object<ServerFields>")]
 pub enum ServerMessage {
     /// The answer to `hello`.
     HelloAck(HelloAck),
@@ -96,12 +100,12 @@ impl<'de> Deserialize<'de> for Op {
             let value = value.ok_or_else(|| E::missing_field(field))?;
             serde_json::from_value(value).map_err(|e| E::custom(format_args!("{field}: {e}")))
         }
-        let OpFields {
+        let Object(OpFields {
             r#type,
             id,
             parent_id,
             value,
-        } = OpFields::deserialize(deserializer)?;
+        }) = Object::deserialize(deserializer)?;
         Ok(match r#type {
             OpType::Ins => Self::Ins(Insert {
                 parent_id: read("parent_id", parent_id)?,
@@ -178,6 +182,64 @@ fn from_1<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Integer, D::Erro
         return Err(D::Error::custom("an op's server_seq is 1 or more"));
     }
     Ok(integer)
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum ClientFields {
+    Hello(Hello),
+    Op(OpSubmission),
+}
+
+impl From<Object<ClientFields>> for ClientMessage {
+    fn from(Object(fields): Object<ClientFields>) -> Self {
+        match fields {
+            ClientFields::Hello(hello) => Self::Hello(hello),
+            ClientFields::Op(op) => Self::Op(op),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum ServerFields {
+    HelloAck(HelloAck),
+    Resync(Resync),
+    OpEcho(OpEcho),
+}
+
+impl From<Object<ServerFields>> for ServerMessage {
+    fn from(Object(fields): Object<ServerFields>) -> Self {
+        match fields {
+            ServerFields::HelloAck(ack) => Self::HelloAck(ack),
+            ServerFields::Resync(resync) => Self::Resync(resync),
+            ServerFields::OpEcho(echo) => Self::OpEcho(echo),
+        }
+    }
+}
+
+/// What is read from a JSON object alone. The derived reading also takes an array of the fields'
+/// values, which is no message (`close.not-json`, `close.schema`).
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ObjectVisitor<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
 }
 
 impl Op {

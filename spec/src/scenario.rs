@@ -10,7 +10,8 @@ use crate::profile::Profile;
 
 /// A scenario: a short conversation with a server and what must come back.
 ///
-/// Strings may hold `${doc}`, which stands for a document id that is fresh for each run.
+/// Strings may hold `${doc}`, which stands for a document id that is fresh for each run and 26
+/// characters long.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "scenario")]
