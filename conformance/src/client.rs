@@ -58,6 +58,9 @@ pub struct Client {
     kept: VecDeque<Incoming>,
 }
 
+/// How long the server may take to end TCP after the closing handshake, before we do.
+const TCP_END: Duration = Duration::from_millis(500);
+
 /// The root, as a parent.
 pub const ROOT: ParentId = ParentId::Root;
 
@@ -342,7 +345,7 @@ impl Client {
         loop {
             let incoming = self.receive(awaited, ids::CLOSE_CLIENT_CLOSE).await?;
             match incoming.what {
-                Arrival::Close { .. } => return Ok(()),
+                Arrival::Close { .. } => break,
                 Arrival::End { error } => {
                     return Err(Failure::breach(
                         ids::CLOSE_CLIENT_CLOSE,
@@ -355,6 +358,10 @@ impl Client {
                 Arrival::Text(_) | Arrival::Binary(_) | Arrival::Pong(_) => {}
             }
         }
+        // A server may wait for the client to end TCP before it lets go of the connection.
+        self.ended_within(TCP_END).await;
+        self.wire.abandon().await;
+        Ok(())
     }
 
     /// Drops the TCP connection without a close frame. What is not flushed may not be sent.

@@ -102,6 +102,15 @@ impl Context {
         self.inner.ends.saturating_duration_since(Instant::now())
     }
 
+    /// Nothing is said of a server that has answered every time, only slowly.
+    pub(crate) fn out_of_time(&self) -> Failure {
+        let all = self.scaled(CASE_PATIENCE);
+        Failure::Harness(format!(
+            "the case has taken more than {all:.0?} in all, though nothing took long by itself; \
+             try a greater --timeout-scale or fewer --test-threads"
+        ))
+    }
+
     /// The case's next lamport: above all that it has given out.
     pub fn next_lamport(&self) -> u64 {
         self.inner.lamport.fetch_add(1, Ordering::Relaxed) + 1
@@ -133,7 +142,11 @@ impl Context {
 
     /// Opens a WebSocket with the receive buffer given; see [`Buffers::Small`] for slow readers.
     pub async fn connect_with(&self, name: &str, buffers: Buffers) -> Outcome<Client> {
+        let out_of_time = self.left() < self.patience();
         self.open(name, buffers).await.map_err(|error| {
+            if out_of_time {
+                return self.out_of_time();
+            }
             let failed = match error {
                 OpenError::NoConnection(why) => format!("{name} can't connect: {why}"),
                 OpenError::NoWebSocket(why) => format!("{name} gets no WebSocket: {why}"),
@@ -275,9 +288,9 @@ impl Context {
     }
 }
 
-/// A name that no other case, run or machine has used.
+/// A name that no other case, run or machine has used: the prefix, a hyphen and 22 digits.
 pub fn fresh_id(prefix: &str) -> String {
     // Every `RandomState` has keys of its own, from the system's randomness.
     let random = || RandomState::new().build_hasher().finish();
-    format!("{prefix}-{:016x}", random() ^ random().rotate_left(32))
+    format!("{prefix}-{:016x}{:06x}", random(), random() & 0xff_ffff)
 }

@@ -28,10 +28,10 @@ Exit codes:
   2 wrong usage       3 no server there, or the suite itself failed
 
 Examples:
-  collab-conformance                              play against the built-in server
+  collab-conformance                      play against the built-in server
   collab-conformance run --url ws://127.0.0.1:8000/ws
-  collab-conformance run --url wss://a.example/ws --header Origin=https://a.example
-  collab-conformance run sync/ --report report.json
+  collab-conformance run --url wss://a.example/ws --header Origin=https://b.c
+  collab-conformance run --report r.json sync/
   collab-conformance explain sync.replay-exact";
 
 /// Plays the conformance cases of the collaborative text protocol against a server.
@@ -83,16 +83,17 @@ enum Scenarios {
 }
 
 #[derive(Args)]
+#[command(after_help = AFTER_HELP)]
 struct Run {
     /// Play only cases with this in their id
     filter: Option<String>,
-    /// The server's WebSocket URL; the built-in server where none is given
+    /// The server's WebSocket URL [default: a built-in server]
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     /// Send a header with each request (repeatable)
     #[arg(long, value_name = "NAME=VALUE")]
     header: Vec<String>,
-    /// Multiply every deadline, for slow or far servers
+    /// Multiply every deadline
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
     timeout_scale: f64,
     /// Play only this profile's cases (repeatable)
@@ -104,13 +105,13 @@ struct Run {
     /// Take the filters for whole ids
     #[arg(long)]
     exact: bool,
-    /// Leave out cases with this in their id (repeatable)
+    /// Leave out cases with this in their id
     #[arg(long, value_name = "FILTER")]
     skip: Vec<String>,
     /// Name the cases that would be played
     #[arg(long)]
     list: bool,
-    /// Cases played at once; they wait more than they compute
+    /// Cases played at once
     #[arg(long, value_name = "N", default_value_t = 8)]
     test_threads: usize,
     /// pretty, terse or json

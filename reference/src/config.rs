@@ -36,8 +36,7 @@ impl Default for Config {
         Self {
             max_message_bytes: MIB,
             max_waiting_bytes: 8 * MIB,
-            // Above the least that the protocol allows: the client's clock may start later than ours.
-            hello_timeout: Duration::from_secs(6),
+            hello_timeout: Duration::from_secs(5),
             idle: Duration::from_secs(30),
         }
     }

@@ -14,9 +14,10 @@ use bytes::Bytes;
 use collab_spec::close::CloseCode;
 use collab_spec::message::{ClientMessage, Hello, OpSubmission};
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -31,6 +32,8 @@ use crate::document::Submitted;
 use crate::hub::Hub;
 use crate::room::Seat;
 use crate::violation::Violation;
+
+type WebSocket = WebSocketStream<TcpStream>;
 
 /// What one connection reads at a time; the library keeps this much for it even when idle.
 const READ_BUFFER_BYTES: usize = 8 << 10;
@@ -76,12 +79,16 @@ pub(crate) fn accept_key(key: &[u8]) -> String {
 }
 
 /// Serves a socket that has just been upgraded, to its end.
-pub(crate) async fn run<S>(io: S, hub: Arc<Hub>, mut shutdown: watch::Receiver<bool>)
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let limits = library_limits(hub.config());
-    let mut ws = WebSocketStream::from_raw_socket(io, Role::Server, Some(limits)).await;
+///
+/// `early` is what the client sent right behind its request to upgrade.
+pub(crate) async fn run(
+    socket: TcpStream,
+    early: Vec<u8>,
+    hub: Arc<Hub>,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    let limits = Some(library_limits(hub.config()));
+    let mut ws = WebSocket::from_partially_read(socket, early, Role::Server, limits).await;
     let hello = tokio::select! {
         hello = receive_hello(&mut ws, hub.config()) => hello,
         () = told(&mut shutdown) => Err(End::Shutdown),
@@ -176,16 +183,13 @@ fn end_of(error: &Error) -> End {
 }
 
 /// Reads and writes until something ends the conversation, then sends what is still queued.
-async fn converse<S>(
-    ws: WebSocketStream<S>,
+async fn converse(
+    ws: WebSocket,
     seat: &Seat,
     opening: Vec<Bytes>,
     hello: &Hello,
     mut shutdown: watch::Receiver<bool>,
-) -> (WebSocketStream<S>, End)
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+) -> (WebSocket, End) {
     let (mut sink, mut stream) = ws.split();
     let end = {
         let last = AtomicU64::new(u64::MAX);
@@ -322,38 +326,34 @@ fn frames(message: Bytes) -> impl Iterator<Item = Message> {
 }
 
 /// Closes the connection as its end asks for, within [`CLOSE_TIME`].
-async fn finish<S>(mut ws: WebSocketStream<S>, end: End)
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let closing = async {
-        match end {
-            End::Gone => {}
+async fn finish(mut ws: WebSocket, end: End) {
+    let (code, reason) = match end {
+        End::Gone => return,
+        End::ClosedByClient => {
             // The library has the answer ready and sends it on the next read.
-            End::ClosedByClient => while let Some(Ok(_)) = ws.next().await {},
-            End::Shutdown => close(&mut ws, CloseCode::GoingAway, "the server shuts down").await,
-            End::Violated(violation) => {
-                let (code, reason) = violation.close();
-                close(&mut ws, code, reason).await;
-            }
+            let answering = async { while let Some(Ok(_)) = ws.next().await {} };
+            let _ = timeout(CLOSE_TIME, answering).await;
+            return;
         }
+        End::Shutdown => (CloseCode::GoingAway, "the server shuts down"),
+        End::Violated(violation) => violation.close(),
     };
-    // A peer that takes longer is dropped.
-    let _ = timeout(CLOSE_TIME, closing).await;
-}
-
-/// Sends a close frame, then reads on until the peer has closed too.
-async fn close<S>(ws: &mut WebSocketStream<S>, code: CloseCode, reason: &'static str)
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+    let deadline = Instant::now() + CLOSE_TIME;
     let frame = CloseFrame {
         code: code.code().into(),
         reason: reason.into(),
     };
-    if ws.send(Message::Close(Some(frame))).await.is_err() {
-        return;
+    match timeout_at(deadline, ws.send(Message::Close(Some(frame)))).await {
+        // A peer that takes longer is dropped.
+        Ok(Ok(())) => drop(timeout_at(deadline, read_on(&mut ws)).await),
+        Ok(Err(_)) => {}
+        // What the peer does not take must not keep the socket (`slow.drops-tcp`).
+        Err(_) => drop(ws.get_ref().set_zero_linger()),
     }
+}
+
+/// Reads on after a close frame until the peer has closed too. Source: `close.delivered`.
+async fn read_on(ws: &mut WebSocket) {
     loop {
         match ws.next().await {
             Some(Ok(Message::Close(_))) => return,
@@ -362,14 +362,14 @@ where
         }
     }
     // No frames can be made out any more: end our side, and read what comes as mere bytes.
-    let io = ws.get_mut();
-    if io.shutdown().await.is_err() {
+    let socket = ws.get_mut();
+    if socket.shutdown().await.is_err() {
         return;
     }
     let mut scratch = [0; READ_BUFFER_BYTES];
     let mut drained = 0;
     while drained < MAX_DRAIN_BYTES {
-        match io.read(&mut scratch).await {
+        match socket.read(&mut scratch).await {
             Ok(0) | Err(_) => return,
             Ok(read) => drained += read,
         }

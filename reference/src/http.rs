@@ -16,15 +16,16 @@ use axum::routing::get;
 use axum::serve::ListenerExt;
 use axum::{Json, Router};
 use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto::upgrade::downcast;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use crate::connection;
 use crate::hub::Hub;
 
-/// How much the system keeps for a client that does not read. What it hides there is neither counted
-/// nor seen to move, and its own default is megabytes.
-const SEND_BUFFER_BYTES: usize = 128 << 10;
+/// How much the system keeps for a client that does not read. What lies there is not seen to move, and
+/// the system's own default is megabytes.
+const SEND_BUFFER_BYTES: usize = 64 << 10;
 
 /// How long open HTTP requests may hold up a shutdown.
 const HTTP_SHUTDOWN: Duration = Duration::from_secs(2);
@@ -128,8 +129,12 @@ async fn upgrade(State(context): State<Context>, mut request: Request) -> Respon
     let counted = Counted::new(context.connections);
     tokio::spawn(async move {
         let (hub, shutdown) = (context.hub, context.shutdown);
-        match upgrade.await {
-            Ok(upgraded) => connection::run(TokioIo::new(upgraded), hub, shutdown).await,
+        match upgrade.await.map(downcast::<TokioIo<TcpStream>>) {
+            Ok(Ok(parts)) => {
+                let early = parts.read_buf.into();
+                connection::run(parts.io.into_inner(), early, hub, shutdown).await;
+            }
+            Ok(Err(_)) => tracing::error!("the upgraded connection is not the listener's"),
             Err(error) => tracing::debug!(%error, "upgrade failed"),
         }
         drop(counted);

@@ -1,5 +1,8 @@
 //! Resending after a lost connection, in bulk.
 
+use std::collections::BTreeSet;
+
+use collab_spec::id::Name;
 use collab_spec::message::{OpSubmission, ServerMessage};
 
 use crate::case::{Case, Weight};
@@ -67,19 +70,8 @@ async fn resend_after_lost_connection(context: Context) -> Outcome {
         .await?;
     anna.submit_all(&typed[confirmed..]);
     let end = anna.send_barrier();
-    let confirmations = echoes_until(&mut anna, &end[1]).await?;
-    for submission in &typed[confirmed..] {
-        if !confirmations.contains(&submission.client_msg_id.to_string()) {
-            return Err(Failure::breach(
-                ids::SUBMIT_ANSWER,
-                format!(
-                    "{} was sent again and never confirmed",
-                    submission.client_msg_id
-                ),
-            )
-            .expected(format!("an echo of {}", submission.client_msg_id)));
-        }
-    }
+    let resent = &typed[confirmed..];
+    expect_confirmed(&mut anna, resent.iter().chain(&end)).await?;
     witness.expect_echoes_of(&typed, ids::SUBMIT_RESEND).await?;
     witness
         .expect_barrier(&end, ids::SUBMIT_ANSWER_PRIVATE)
@@ -88,19 +80,24 @@ async fn resend_after_lost_connection(context: Context) -> Outcome {
     Ok(())
 }
 
-/// The `client_msg_id`s of all echoes up to that of `last`; one resync may stand before them.
-async fn echoes_until(client: &mut Client, last: &OpSubmission) -> Outcome<Vec<String>> {
-    let mut confirmed = Vec::new();
-    loop {
-        let awaited = format!("echoes up to that of {}", last.client_msg_id);
+/// Takes messages until each of the ops has been confirmed by an echo, in whatever order: answers
+/// stand outside the order of echoes (`submit.answer-order`).
+async fn expect_confirmed<'a>(
+    client: &mut Client,
+    submissions: impl IntoIterator<Item = &'a OpSubmission>,
+) -> Outcome {
+    let mut missing: BTreeSet<&Name> = submissions
+        .into_iter()
+        .map(|submission| &submission.client_msg_id)
+        .collect();
+    while let Some(first) = missing.first() {
+        let awaited = format!("an echo of {first} and of {} more", missing.len() - 1);
         let message = client.next_message(&awaited, ids::SUBMIT_ANSWER).await?;
         if let ServerMessage::OpEcho(echo) = message.message {
-            confirmed.push(echo.client_msg_id.to_string());
-            if echo.client_msg_id == last.client_msg_id {
-                return Ok(confirmed);
-            }
+            missing.remove(&echo.client_msg_id);
         }
     }
+    Ok(())
 }
 
 async fn resend_whole_history(context: Context) -> Outcome {
@@ -133,26 +130,22 @@ async fn resend_while_others_write(context: Context) -> Outcome {
     let mut bo = context.join("bo").await?;
     let others = type_on(&mut bo, &ROOT, 200);
     anna.submit_all(&history);
-    let [_, end] = anna.send_barrier();
-    bo.expect_echoes(202, ids::SEQ_FAN_OUT).await?;
-    let confirmed = echoes_until(&mut anna, &end).await?;
-    let answers = confirmed
-        .iter()
-        .filter(|id| history.iter().any(|op| op.client_msg_id.as_str() == **id));
-    let answers = answers.count();
-    if answers != history.len() {
-        return Err(Failure::breach(
-            ids::SUBMIT_ANSWER,
-            "not every resent op was answered once, before what followed it",
-        )
-        .expected(format!("{} answers", history.len()))
-        .got(format!("{answers} answers")));
-    }
-    // Bo's ops may still follow; the monitors see to their order.
-    let seen = confirmed.len() - answers - 2;
-    anna.expect_echoes_of(&others[seen..], ids::SEQ_FAN_OUT)
+    bo.expect_echoes_of(&others, ids::SUBMIT_ANSWER_PRIVATE)
         .await?;
-    Ok(())
+    // Answers and echoes come in any order among each other; of each there is a known number, and a
+    // barrier shows that there is no more.
+    let both = anna
+        .expect_echoes(history.len() + others.len(), ids::SUBMIT_ANSWER)
+        .await?;
+    for submission in history.iter().chain(&others) {
+        let id = &submission.client_msg_id;
+        let times = both.iter().filter(|echo| echo.client_msg_id == *id).count();
+        if times != 1 {
+            let what = format!("{id} came {times} times");
+            return Err(Failure::breach(ids::SUBMIT_ANSWER, what).expected("once"));
+        }
+    }
+    anna.barrier(&mut [&mut bo], ids::SUBMIT_ANSWER).await
 }
 
 async fn two_connections_race(context: Context) -> Outcome {
@@ -162,10 +155,10 @@ async fn two_connections_race(context: Context) -> Outcome {
     let typed = one.typing(&ROOT, &letters(200));
     one.submit_all(&typed);
     two.submit_all(&typed);
-    let one_end = one.send_barrier();
-    echoes_until(&mut one, &one_end[1]).await?;
-    let two_end = two.send_barrier();
-    echoes_until(&mut two, &two_end[1]).await?;
+    for client in [&mut one, &mut two] {
+        let end = client.send_barrier();
+        expect_confirmed(client, typed.iter().chain(&end)).await?;
+    }
     let all = witness
         .expect_echoes(typed.len() + 4, ids::SEQ_FAN_OUT)
         .await?;

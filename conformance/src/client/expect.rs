@@ -337,12 +337,8 @@ impl Client {
                 "{} waits after its own end",
                 self.name
             ))),
+            Err(_) if within < patience => Err(self.context.out_of_time()),
             Err(_) => {
-                let used_up = if within < patience {
-                    " (the case's time is used up)"
-                } else {
-                    ""
-                };
                 let got = self.last.as_ref().map_or_else(
                     || "nothing at all on this connection".to_owned(),
                     |last| format!("nothing; the last to come was {last}"),
@@ -350,7 +346,7 @@ impl Client {
                 Err(Failure::breach(
                     requirement,
                     format!(
-                        "nothing came on {} in {within:.1?}{used_up}, awaited since {:.3} s",
+                        "nothing came on {} in {within:.1?}, awaited since {:.3} s",
                         self.name,
                         since.as_secs_f64()
                     ),

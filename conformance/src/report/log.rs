@@ -14,7 +14,7 @@ const SHOWN_AROUND: usize = 8;
 /// A log up to this length is shown whole.
 const SHOWN_WHOLE: usize = 40;
 
-/// How the ids of cases' documents begin, and how many digits follow.
+/// How the ids of cases' documents begin, and how many digits follow at least.
 const DOCUMENT: (&str, usize) = ("doc-", 16);
 
 /// Writes the log: whole where it is short, else around what matters.
@@ -151,7 +151,7 @@ fn brief_op(op: &Value) -> Option<String> {
 
 fn is_document(id: &str) -> bool {
     id.strip_prefix(DOCUMENT.0).is_some_and(|digits| {
-        digits.len() == DOCUMENT.1 && digits.chars().all(|c| c.is_ascii_hexdigit())
+        digits.len() >= DOCUMENT.1 && digits.chars().all(|c| c.is_ascii_hexdigit())
     })
 }
 
@@ -160,16 +160,16 @@ fn without_document(content: &str) -> String {
     let mut shown = String::new();
     let mut rest = content;
     while let Some(at) = rest.find(DOCUMENT.0) {
-        let end = at + DOCUMENT.0.len() + DOCUMENT.1;
-        if rest.get(at..end).is_some_and(is_document) {
-            shown.push_str(&rest[..at]);
-            shown.push_str("${doc}");
-            rest = &rest[end..];
+        let digits = at + DOCUMENT.0.len();
+        let length = rest[digits..].find(|c: char| !c.is_ascii_hexdigit());
+        let end = length.map_or(rest.len(), |length| digits + length);
+        shown.push_str(&rest[..at]);
+        shown.push_str(if is_document(&rest[at..end]) {
+            "${doc}"
         } else {
-            let after = at + DOCUMENT.0.len();
-            shown.push_str(&rest[..after]);
-            rest = &rest[after..];
-        }
+            &rest[at..end]
+        });
+        rest = &rest[end..];
     }
     shown + rest
 }
