@@ -366,7 +366,7 @@ async fn read_on(ws: &mut WebSocket) {
     if socket.shutdown().await.is_err() {
         return;
     }
-    let mut scratch = [0; READ_BUFFER_BYTES];
+    let mut scratch = vec![0; READ_BUFFER_BYTES];
     let mut drained = 0;
     while drained < MAX_DRAIN_BYTES {
         match socket.read(&mut scratch).await {
