@@ -160,5 +160,9 @@ fn help_fits_a_screen_of_80_columns() {
             text.lines().count()
         );
     }
-    assert!(stdout(&["--help"], 0).contains("Examples:"));
+    for part in ["Exit codes:", "Examples:"] {
+        assert!(
+            stdout(&["--help"], 0).contains(part) && stdout(&["run", "--help"], 0).contains(part)
+        );
+    }
 }
