@@ -40,6 +40,8 @@ ids! {
     ECHO_FAITHFUL = "echo.faithful";
     /// The ack comes first, once.
     ACK_FIRST = "session.ack-first";
+    /// A document begins empty.
+    NEW_DOCUMENT = "session.new-document";
     /// No live echo before the sync is complete.
     SYNC_BEFORE_LIVE = "session.sync-before-live";
     /// Seqs are dense, from 1.
@@ -62,6 +64,8 @@ ids! {
     SYNC_AT_HEAD = "sync.at-head";
     /// L > H.
     SYNC_BEYOND_HEAD = "sync.beyond-head";
+    /// No L is a reason to close.
+    SYNC_NEVER_CLOSES = "sync.never-closes";
     /// An op has one seq.
     SUBMIT_RESEND = "submit.resend";
     /// An op sent again has one answer.
@@ -92,6 +96,10 @@ ids! {
     CLOSE_TABLE_ONLY = "close.table-only";
     /// No failure of the server's own.
     CLOSE_NO_1011 = "close.no-1011";
+    /// Less than 1 MiB is no reason for 1013.
+    SLOW_FLOOR = "slow.floor";
+    /// Who reads is not closed as slow.
+    SLOW_READERS_SAFE = "slow.readers-safe";
     /// The closing handshake is completed.
     CLOSE_CLIENT_CLOSE = "close.client-close";
 }

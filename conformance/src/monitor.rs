@@ -42,6 +42,8 @@ pub const WATCHED: &[&str] = &[
     ids::CLOSE_TABLE_ONLY,
     ids::CLOSE_NO_1011,
     ids::CLOSE_REASON,
+    ids::SYNC_NEVER_CLOSES,
+    ids::SLOW_READERS_SAFE,
 ];
 
 /// Everything that the monitors find in a trace, the first first.
@@ -59,6 +61,8 @@ pub fn check(trace: &Trace) -> Vec<Breach> {
         text::resync_text,
         close::codes,
         close::reasons,
+        close::unprovoked,
+        close::too_slow_too_soon,
         close::websocket,
     ];
     let mut found: Vec<Breach> = monitors

@@ -58,6 +58,16 @@ impl Failure {
         self.map(|fault| fault.breach.frame = Some(event))
     }
 
+    /// Names another requirement where the fault is not that something did not come in time.
+    #[must_use]
+    pub fn unless_late(self, requirement: &str) -> Self {
+        self.map(|fault| {
+            if !fault.timed_out {
+                requirement.clone_into(&mut fault.breach.requirement);
+            }
+        })
+    }
+
     /// Marks that the server may have stopped answering at all, such as when nothing came in time.
     #[must_use]
     pub fn timed_out(self) -> Self {

@@ -83,7 +83,14 @@ impl Player<'_> {
                 let text = self.text(text);
                 let mut client = self.context.connect(on).await?;
                 client.hello(&doc_id, &client_id, Some(0));
-                let joined = expect_joined(&mut client, *head, &text, requirement.as_deref()).await;
+                // An empty document is only a beginning; any other is what the scenario is about.
+                let beginning = *head == 0 && requirement.is_none();
+                let about = if beginning {
+                    ids::NEW_DOCUMENT.to_owned()
+                } else {
+                    self.requirement(requirement)
+                };
+                let joined = expect_joined(&mut client, *head, &text, &about).await;
                 self.clients.insert(on.clone(), client);
                 joined
             }
@@ -259,37 +266,27 @@ impl Player<'_> {
 }
 
 /// The ack and the resync of a join, both at `head`, the resync with `text`.
-async fn expect_joined(
-    client: &mut Client,
-    head: u64,
-    text: &str,
-    requirement: Option<&str>,
-) -> Outcome {
-    client.expect_ack().await?;
+async fn expect_joined(client: &mut Client, head: u64, text: &str, requirement: &str) -> Outcome {
+    let ack = json!({"type": "hello_ack", "doc_id": client.doc_id()});
+    let ack = client.expect(&ack, requirement).await?;
     if client.head() != head {
         let what = format!(
             "the head in the ack of {} is {}, not {head}",
             client.name(),
             client.head()
         );
-        return Err(Failure::breach(
-            requirement.unwrap_or(ids::ACK_FIELDS),
-            what,
-        ));
+        return Err(Failure::breach(requirement, what).at(ack.event));
     }
     let pattern = json!({"type": "resync", "doc_id": client.doc_id()});
     let message = client.expect(&pattern, ids::SYNC_ZERO).await?;
     let synced = client.synced();
-    let wrong = |standard: &str, what: String| {
-        Failure::breach(requirement.unwrap_or(standard), what).at(message.event)
-    };
+    let wrong = |what: String| Failure::breach(requirement, what).at(message.event);
     if synced.full_text != text {
-        return Err(wrong(
-            ids::RESYNC_TEXT,
-            format!("the text that {} gets is wrong", client.name()),
-        )
-        .expected(format!("{text:?}"))
-        .got(format!("{:?}", synced.full_text)));
+        return Err(
+            wrong(format!("the text that {} gets is wrong", client.name()))
+                .expected(format!("{text:?}"))
+                .got(format!("{:?}", synced.full_text)),
+        );
     }
     if synced.server_seq.value() != head {
         let what = format!(
@@ -297,7 +294,7 @@ async fn expect_joined(
             client.name(),
             synced.server_seq.value()
         );
-        return Err(wrong(ids::RESYNC_HEAD, what));
+        return Err(wrong(what));
     }
     Ok(())
 }

@@ -94,7 +94,8 @@ pub enum Step {
         /// The `full_text` that the resync must carry.
         #[serde(default)]
         text: String,
-        /// The requirement that is broken when the text or the head is another.
+        /// The requirement that is broken when the text or the head is another. Where none is
+        /// given: `session.new-document` for the head 0, else the first of the scenario.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         requirement: Option<String>,
     },

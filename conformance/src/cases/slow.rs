@@ -122,6 +122,19 @@ impl Writer {
             .await?;
         Ok(())
     }
+
+    /// The echoes from `from` on come to the writer and to a witness.
+    ///
+    /// Errors: a breach of `slow.no-delay` where they are late, of `requirement` where they end.
+    async fn goes_on(&mut self, from: usize, witness: &mut Client, requirement: &str) -> Outcome {
+        for client in [&mut self.client, witness] {
+            client
+                .expect_echoes_of(&self.history[from..], "slow.no-delay")
+                .await
+                .map_err(|failure| failure.unless_late(requirement))?;
+        }
+        Ok(())
+    }
 }
 
 async fn stalled_reader(context: Context) -> Outcome {
@@ -135,10 +148,7 @@ async fn stalled_reader(context: Context) -> Outcome {
         .await?;
     stalled.stop_reading();
     let from = writer.submit_bytes(16 * MIB + IN_BUFFERS);
-    writer.expect_from(from, "slow.no-delay").await?;
-    witness
-        .expect_echoes_of(&writer.history[from..], "slow.no-delay")
-        .await?;
+    writer.goes_on(from, &mut witness, "slow.alone").await?;
     stalled.resume_reading();
     let ended = stalled.ended_within(DROPPED_WITHIN).await;
     let seen = drain(&mut stalled, writer.history.len()).await?;
@@ -220,13 +230,16 @@ async fn pause(context: Context) -> Outcome {
     let mut pausing = context.connect_with("pausing", Buffers::Small).await?;
     pausing.hello(context.doc_id(), "pausing", None);
     pausing.expect_joined().await?;
+    let mut witness = context.join("witness").await?;
     let mut writer = Writer::join(&context).await?;
-    pausing
-        .expect_echoes_of(&writer.history, ids::SEQ_FAN_OUT)
-        .await?;
+    for client in [&mut pausing, &mut witness] {
+        client
+            .expect_echoes_of(&writer.history, ids::SEQ_FAN_OUT)
+            .await?;
+    }
     pausing.stop_reading();
     let from = writer.submit_bytes(MIB * 15 / 16);
-    writer.expect_from(from, "slow.no-delay").await?;
+    writer.goes_on(from, &mut witness, "slow.floor").await?;
     pausing.resume_reading();
     pausing
         .expect_echoes_of(&writer.history[from..], "slow.floor")
@@ -278,10 +291,7 @@ async fn others_go_on(context: Context) -> Outcome {
     stalled.stop_reading();
     for _ in 0..500 {
         let from = writer.submit(1);
-        writer.expect_from(from, "slow.no-delay").await?;
-        witness
-            .expect_echoes_of(&writer.history[from..], "slow.no-delay")
-            .await?;
+        writer.goes_on(from, &mut witness, "slow.alone").await?;
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! How connections end.
 
+use std::collections::HashMap;
+
 use collab_spec::close::{CloseCode, MAX_REASON_BYTES, REASON_PREFIX};
 use collab_spec::report::Breach;
 
@@ -7,6 +9,9 @@ use super::breach;
 use super::digest::Digest;
 use crate::ids;
 use crate::trace::{What, close_words};
+
+/// How many bytes may wait for every connection (`slow.floor`).
+const MAY_WAIT: usize = 1 << 20;
 
 /// A close frame of the server: its event, code and reason, and the code that it answers.
 struct ServerClose<'a> {
@@ -85,6 +90,67 @@ pub(super) fn reasons(digest: &Digest<'_>) -> Vec<Breach> {
     found
 }
 
+/// Nobody is closed for a valid `hello` alone, and none who reads is closed as slow. What a client
+/// that has stopped reading gets is the matter of cases.
+pub(super) fn unprovoked(digest: &Digest<'_>) -> Vec<Breach> {
+    let mut found = Vec::new();
+    for talk in &digest.talks {
+        let mut sent = 0;
+        for &event in &talk.events {
+            let what = &digest.trace.events[event].what;
+            match what {
+                What::ReadingStopped | What::SentClose { .. } | What::Dropped => break,
+                What::SentText { .. } | What::SentBytes { .. } => sent += 1,
+                What::Close { code, reason } => {
+                    let words = close_words(*code, reason);
+                    let name = digest.name(event);
+                    if talk.hello.is_some() && sent == 1 && *code != CloseCode::GoingAway.code() {
+                        let what = format!("the server closed {name} after its hello: {words}");
+                        found.push(breach(ids::SYNC_NEVER_CLOSES, event, what));
+                    }
+                    if *code == CloseCode::TryAgainLater.code() {
+                        let what = format!("the server closed {name}, which reads, as slow");
+                        found.push(breach(ids::SLOW_READERS_SAFE, event, what));
+                    }
+                    break;
+                }
+                _ => {}
+            }
+        }
+    }
+    found
+}
+
+/// No close with 1013 where all that ever came in the document is less than may wait.
+pub(super) fn too_slow_too_soon(digest: &Digest<'_>) -> Vec<Breach> {
+    let mut bytes: HashMap<&str, usize> = HashMap::new();
+    for &first in digest.by_seq.values() {
+        let echo = &digest.echoes[first];
+        *bytes.entry(echo.echo.doc_id.as_str()).or_default() += digest.bytes(echo.event);
+    }
+    let mut found = Vec::new();
+    for close in closes(digest) {
+        let hello = digest
+            .talk_of(close.event)
+            .and_then(|talk| talk.hello.as_ref());
+        let Some((_, hello)) = hello.filter(|_| close.code == CloseCode::TryAgainLater.code())
+        else {
+            continue;
+        };
+        let came = bytes.get(hello.doc_id.as_str()).copied().unwrap_or(0);
+        if came < MAY_WAIT {
+            let what = format!(
+                "the server closed {} as slow when {came} bytes of echoes had come in all",
+                digest.name(close.event)
+            );
+            let mut wrong = breach(ids::SLOW_FLOOR, close.event, what);
+            wrong.expected = Some(format!("no close 1013 below {MAY_WAIT} bytes"));
+            found.push(wrong);
+        }
+    }
+    found
+}
+
 /// The server keeps to RFC 6455; a frame after its close frame is a breach of it.
 pub(super) fn websocket(digest: &Digest<'_>) -> Vec<Breach> {
     let mut found = Vec::new();
@@ -154,6 +220,43 @@ mod tests {
     fn reasons_begin_as_they_must() {
         assert_breaks(&closed(None, 1008, "no"), ids::CLOSE_REASON);
         assert_breaks(&closed(None, 1003, ""), ids::CLOSE_REASON);
+    }
+
+    #[test]
+    fn a_valid_hello_is_no_reason_to_close() {
+        let refused = || What::Close {
+            code: 1008,
+            reason: "protocol: no".to_owned(),
+        };
+        let mut tape = Tape::new();
+        tape.hello("A", 7).event("A", refused());
+        assert_breaks(&tape, ids::SYNC_NEVER_CLOSES);
+        let mut tape = Tape::new();
+        tape.joined("A", 0, "").sent("A", "{").event("A", refused());
+        assert_holds(&tape);
+    }
+
+    #[test]
+    fn who_reads_is_not_slow() {
+        let slow = || What::Close {
+            code: 1013,
+            reason: String::new(),
+        };
+        let mut tape = Tape::new();
+        tape.joined("A", 0, "")
+            .typed("A", 1, "x")
+            .event("A", slow());
+        assert_breaks(&tape, ids::SLOW_READERS_SAFE);
+        assert_breaks(&tape, ids::SLOW_FLOOR);
+        let mut tape = Tape::new();
+        let name = "n".repeat(256);
+        tape.joined("B", 0, "").event("B", What::ReadingStopped);
+        tape.joined(&name, 0, "");
+        for seq in 1..=1_500 {
+            tape.typed(&name, seq, "x");
+        }
+        tape.event("B", slow());
+        assert_holds(&tape);
     }
 
     #[test]

@@ -176,6 +176,20 @@ impl<'a> Digest<'a> {
         connection.map_or("?", |connection| self.trace.name(connection))
     }
 
+    /// What was said on an event's connection.
+    pub(super) fn talk_of(&self, event: usize) -> Option<&Talk> {
+        let connection = self.trace.events.get(event)?.connection?;
+        self.talks.get(connection.0)
+    }
+
+    /// The length of an event's message.
+    pub(super) fn bytes(&self, event: usize) -> usize {
+        match self.trace.events.get(event).map(|event| &event.what) {
+            Some(What::Text(received)) => received.text.len(),
+            _ => 0,
+        }
+    }
+
     /// The text of an event's message.
     pub(super) fn text(&self, event: usize) -> String {
         match self.trace.events.get(event).map(|event| &event.what) {

@@ -5,7 +5,9 @@
 
 mod cli;
 mod coverage;
+mod mutants;
 mod null;
 mod play;
 mod reference;
 mod tidy;
+mod toy;

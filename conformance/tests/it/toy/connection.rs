@@ -48,15 +48,25 @@ pub(super) async fn serve(toy: &Arc<Toy>, mut stream: TcpStream) {
         Some(Fault::SmallLimit) => Some(32 << 10),
         _ => Some(1 << 20),
     };
-    let config = WebSocketConfig::default().max_message_size(limit).max_frame_size(limit);
+    let config = WebSocketConfig::default()
+        .max_message_size(limit)
+        .max_frame_size(limit);
     let Ok(socket) = tokio_tungstenite::accept_async_with_config(stream, Some(config)).await else {
         return;
     };
     let (sink, mut reader) = socket.split();
     let number = NUMBERS.fetch_add(1, Ordering::SeqCst);
     let outbox = Arc::new(Outbox::default());
-    let mut session = Session { toy, number, outbox: Arc::clone(&outbox), joined: None };
-    let mut writer = Writer { sink, outbox: Arc::clone(&outbox) };
+    let mut session = Session {
+        toy,
+        number,
+        outbox: Arc::clone(&outbox),
+        joined: None,
+    };
+    let mut writer = Writer {
+        sink,
+        outbox: Arc::clone(&outbox),
+    };
     let end = tokio::select! {
         end = session.read(&mut reader) => end,
         end = writer.run() => end,
@@ -65,7 +75,14 @@ pub(super) async fn serve(toy: &Arc<Toy>, mut stream: TcpStream) {
         document.lock().unwrap().leave(number);
     }
     let slow = outbox.slow.load(Ordering::SeqCst);
-    if let End::Refused(refusal) = end && !slow {
+    if matches!(end, End::Left) && !slow {
+        // The library sends its answer to a close frame when it is read from.
+        let rest = async { while let Some(Ok(_)) = reader.next().await {} };
+        let _ = tokio::time::timeout(Duration::from_secs(1), rest).await;
+    }
+    if let End::Refused(refusal) = end
+        && !slow
+    {
         if toy.has(Fault::ViolationEndsAll) {
             session.end_all();
         }
@@ -76,7 +93,9 @@ pub(super) async fn serve(toy: &Arc<Toy>, mut stream: TcpStream) {
         let _ = tokio::time::timeout(Duration::from_secs(3), ending).await;
         let drain = async {
             while let Some(Ok(message)) = reader.next().await {
-                if toy.has(Fault::ViolationGoesOn) && let Message::Text(text) = &message {
+                if toy.has(Fault::ViolationGoesOn)
+                    && let Message::Text(text) = &message
+                {
                     let _ = session.text(text);
                 }
             }
@@ -127,8 +146,15 @@ impl Writer {
                 return;
             }
         }
-        let prefix = if toy.has(Fault::ReasonPlain) { "" } else { "protocol: " };
-        let frame = CloseFrame { code: code.into(), reason: format!("{prefix}{words}").into() };
+        let prefix = if toy.has(Fault::ReasonPlain) {
+            ""
+        } else {
+            "protocol: "
+        };
+        let frame = CloseFrame {
+            code: code.into(),
+            reason: format!("{prefix}{words}").into(),
+        };
         let _ = self.sink.send(Message::Close(Some(frame))).await;
     }
 }
@@ -160,7 +186,11 @@ impl Session<'_> {
     }
 
     async fn read(&mut self, reader: &mut SplitStream<Socket>) -> End {
-        let wait = if self.has(Fault::HelloTimeoutShort) { 1 } else { 5 };
+        let wait = if self.has(Fault::HelloTimeoutShort) {
+            1
+        } else {
+            5
+        };
         let patience = match self.has(Fault::NoHelloTimeout) {
             true => Duration::from_secs(3600),
             false => Duration::from_secs(wait),
@@ -183,12 +213,16 @@ impl Session<'_> {
                 Some(Err(Error::Utf8(_))) => Err((1007, "not UTF-8")),
                 Some(Err(_)) => Err((1002, "not WebSocket")),
                 Some(Ok(Message::Close(_))) => return End::Left,
-                Some(Ok(Message::Binary(_))) if self.has(Fault::BinaryFails) => Err((1011, "error")),
+                Some(Ok(Message::Binary(_))) if self.has(Fault::BinaryFails) => {
+                    Err((1011, "error"))
+                }
                 Some(Ok(Message::Binary(bytes))) if self.has(Fault::BinaryTaken) => {
                     self.text(&String::from_utf8_lossy(&bytes))
                 }
                 Some(Ok(Message::Binary(_))) => Err((1003, "binary")),
-                Some(Ok(Message::Text(text))) if self.has(Fault::LastOpsLost) && self.joined.is_some() => {
+                Some(Ok(Message::Text(text)))
+                    if self.has(Fault::LastOpsLost) && self.joined.is_some() =>
+                {
                     // Each op waits for the next message, or for the timer that loses the race.
                     late.push(text);
                     tokio::time::sleep(Duration::from_millis(20)).await;
@@ -210,29 +244,55 @@ impl Session<'_> {
 
     /// Waits while echoes pile up for the sender, or for somebody else who still reads.
     async fn pace(&self) {
-        let Some((document, _, _)) = &self.joined else { return };
+        let Some((document, _, _)) = &self.joined else {
+            return;
+        };
         let holds_up = self.has(Fault::SlowHoldsUp);
         loop {
-            let full = |outbox: &Outbox| outbox.waiting.load(Ordering::SeqCst) > PACE;
+            let stalled = |outbox: &Outbox| {
+                let taken = outbox.taken.load(Ordering::SeqCst);
+                taken > 0 && outbox.stalled_at.load(Ordering::SeqCst) == taken && !holds_up
+            };
+            let full =
+                |outbox: &Outbox| outbox.waiting.load(Ordering::SeqCst) > PACE && !stalled(outbox);
             let others: Vec<Arc<Outbox>> = {
                 let document = document.lock().unwrap();
-                document.members.iter().map(|m| Arc::clone(&m.outbox)).filter(|o| full(o)).collect()
+                document
+                    .members
+                    .iter()
+                    .map(|m| Arc::clone(&m.outbox))
+                    .filter(|o| full(o))
+                    .collect()
             };
             if others.is_empty() {
                 return;
             }
-            let before: Vec<u64> = others.iter().map(|o| o.taken.load(Ordering::SeqCst)).collect();
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            let moved = others.iter().zip(&before).any(|(o, &b)| o.taken.load(Ordering::SeqCst) != b);
-            if !(moved || full(&self.outbox) || holds_up) {
-                return;
+            let before: Vec<u64> = others
+                .iter()
+                .map(|o| o.taken.load(Ordering::SeqCst))
+                .collect();
+            // Looks often, so that those who read hold nobody up for long.
+            for _ in 0..50 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                if !others.iter().any(|outbox| full(outbox)) {
+                    return;
+                }
+            }
+            for (outbox, &taken) in others.iter().zip(&before) {
+                if outbox.taken.load(Ordering::SeqCst) == taken {
+                    outbox.stalled_at.store(taken, Ordering::SeqCst);
+                }
             }
         }
     }
 
     fn text(&mut self, text: &str) -> Result<(), Refusal> {
         let Ok(mut value) = serde_json::from_str::<Value>(text) else {
-            let code = if self.has(Fault::NotJsonNormal) { 1000 } else { 1002 };
+            let code = if self.has(Fault::NotJsonNormal) {
+                1000
+            } else {
+                1002
+            };
             return Err((code, "not JSON"));
         };
         if self.has(Fault::FloatsTaken) {
@@ -261,8 +321,16 @@ impl Session<'_> {
                 let (doc_id, client_id) = (hello.doc_id.to_string(), hello.client_id.to_string());
                 let document = self.toy.document(&doc_id);
                 let outbox = Arc::clone(&self.outbox);
-                let member = Member { number: self.number, client_id: client_id.clone(), outbox };
-                document.lock().unwrap().join(&doc_id, hello.last_seen_server_seq.value(), member)?;
+                let member = Member {
+                    number: self.number,
+                    client_id: client_id.clone(),
+                    outbox,
+                };
+                document.lock().unwrap().join(
+                    &doc_id,
+                    hello.last_seen_server_seq.value(),
+                    member,
+                )?;
                 self.joined = Some((document, doc_id, client_id));
                 Ok(())
             }
@@ -285,7 +353,9 @@ impl Session<'_> {
                     document.submit(self.number, &value, op.op)?;
                     document.newest()
                 };
-                if self.has(Fault::EchoEverywhere) && let Some(text) = newest {
+                if self.has(Fault::EchoEverywhere)
+                    && let Some(text) = newest
+                {
                     self.intrude(&document, &text);
                 }
                 Ok(())
@@ -302,7 +372,9 @@ impl Session<'_> {
     }
 
     fn end_all(&self) {
-        let Some((document, _, _)) = &self.joined else { return };
+        let Some((document, _, _)) = &self.joined else {
+            return;
+        };
         for member in &document.lock().unwrap().members {
             member.outbox.kicked.store(true, Ordering::SeqCst);
         }

@@ -23,6 +23,8 @@ pub(super) struct Outbox {
     queue: Mutex<VecDeque<(String, bool)>>,
     pub(super) waiting: AtomicUsize,
     pub(super) taken: AtomicU64,
+    /// What `taken` was when the connection was found not to read.
+    pub(super) stalled_at: AtomicU64,
     pub(super) slow: AtomicBool,
     pub(super) kicked: AtomicBool,
     pub(super) wake: Notify,
@@ -60,7 +62,6 @@ pub(super) struct Member {
 struct Accepted {
     seq: u64,
     client_id: String,
-    msg_id: String,
     op: Op,
     raw: Value,
     by: u64,
@@ -107,13 +108,25 @@ impl Document {
     }
 
     /// Adds a member and queues its ack and sync.
-    pub(super) fn join(&mut self, doc_id: &str, last_seen: u64, member: Member) -> Result<(), Refusal> {
-        let same_client = self.members.iter().any(|other| other.client_id == member.client_id);
+    pub(super) fn join(
+        &mut self,
+        doc_id: &str,
+        last_seen: u64,
+        member: Member,
+    ) -> Result<(), Refusal> {
+        let same_client = self
+            .members
+            .iter()
+            .any(|other| other.client_id == member.client_id);
         if self.has(Fault::SecondConnectionRefused) && same_client {
             return Err((1008, "the client is connected already"));
         }
         if self.has(Fault::OldConnectionKicked) {
-            for other in self.members.iter().filter(|other| other.client_id == member.client_id) {
+            for other in self
+                .members
+                .iter()
+                .filter(|other| other.client_id == member.client_id)
+            {
                 other.outbox.kicked.store(true, Ordering::SeqCst);
                 other.outbox.wake.notify_one();
             }
@@ -125,9 +138,16 @@ impl Document {
             self.head += 1;
         }
         let behind = u64::from(self.has(Fault::AckBehind) && self.head > 0);
-        let ack = json!({"type": "hello_ack", "doc_id": doc_id, "server_seq": self.head - behind}).to_string();
-        let mut messages: Vec<String> = self.sync(doc_id, last_seen, &member)?;
-        let live_first = self.has(Fault::LiveBeforeSync) && last_seen > 0 && self.ops.len() > 1;
+        let ack = json!({"type": "hello_ack", "doc_id": doc_id, "server_seq": self.head - behind})
+            .to_string();
+        let mut messages: Vec<String> = match self.sync(doc_id, last_seen, &member) {
+            Ok(messages) => messages,
+            Err(refusal) => {
+                member.outbox.push(ack, false);
+                return Err(refusal);
+            }
+        };
+        let live_first = self.has(Fault::LiveBeforeSync) && self.ops.len() > 1;
         if live_first && let Some(newest) = self.ops.last() {
             messages.insert(0, newest.frame.to_string());
         }
@@ -157,8 +177,9 @@ impl Document {
         let replay_zero = self.has(Fault::ReplayOfZero) && last_seen == 0 && self.head > 0;
         let replays = (0 < last_seen && last_seen < self.head) || replay_zero;
         if !replays || self.has(Fault::ResyncAlways) {
-            let nothing = (self.has(Fault::NothingAtHead) && last_seen == self.head && self.head > 0)
-                || (self.has(Fault::NothingBeyondHead) && last_seen > self.head);
+            let nothing =
+                (self.has(Fault::NothingAtHead) && last_seen == self.head && self.head > 0)
+                    || (self.has(Fault::NothingBeyondHead) && last_seen > self.head);
             return Ok(match nothing {
                 true => vec![],
                 false if self.has(Fault::ResyncTwice) => vec![resync(), resync()],
@@ -175,7 +196,9 @@ impl Document {
             Some(Fault::ReplayMissesLast) => drop(frames.pop()),
             Some(Fault::ReplayReversed) => frames.reverse(),
             Some(Fault::ReplayOfOthers) => frames.retain(|op| op.client_id != member.client_id),
-            Some(Fault::ReplayOverflows) if frames.len() >= 256 => return Err((1013, "outbox full")),
+            Some(Fault::ReplayOverflows) if frames.len() >= 256 => {
+                return Err((1013, "outbox full"));
+            }
             _ => {}
         }
         let mut messages: Vec<String> = frames
@@ -198,7 +221,11 @@ impl Document {
     pub(super) fn submit(&mut self, by: u64, message: &Value, op: Op) -> Result<(), Refusal> {
         let text = |field: &str| message[field].as_str().unwrap_or_default().to_owned();
         let (client_id, msg_id) = (text("client_id"), text("client_msg_id"));
-        let scope = if self.has(Fault::MessageIdOfAll) { String::new() } else { client_id.clone() };
+        let scope = if self.has(Fault::MessageIdOfAll) {
+            String::new()
+        } else {
+            client_id.clone()
+        };
         let key = (scope, msg_id.clone());
         if let Some(&index) = self.by_message.get(&key) {
             let known = &self.ops[index];
@@ -221,7 +248,10 @@ impl Document {
             }
         }
         if let Err(refusal) = self.check_ids(by, &client_id, &op, &key) {
-            if self.has(Fault::RefusedIdBurnt) && !self.by_message.contains_key(&key) && !self.ops.is_empty() {
+            if self.has(Fault::RefusedIdBurnt)
+                && !self.by_message.contains_key(&key)
+                && !self.ops.is_empty()
+            {
                 self.by_message.insert(key, 0);
             }
             return if refusal.0 == 0 { Ok(()) } else { Err(refusal) };
@@ -231,7 +261,13 @@ impl Document {
     }
 
     /// Checks the rules on ids; code 0 says that the op was a duplicate and is answered.
-    fn check_ids(&mut self, by: u64, client_id: &str, op: &Op, key: &(String, String)) -> Result<(), Refusal> {
+    fn check_ids(
+        &mut self,
+        by: u64,
+        client_id: &str,
+        op: &Op,
+        key: &(String, String),
+    ) -> Result<(), Refusal> {
         let known = |id: &ElementId| self.by_insert.contains_key(id);
         let early = op.dependency().is_some_and(|id| !known(id));
         if early && self.has(Fault::EarlyOpRefused) {
@@ -239,7 +275,9 @@ impl Document {
         }
         match op {
             Op::Del(delete) => {
-                if self.has(Fault::ForeignDeleteRefused) && delete.id.replica_id().as_str() != client_id {
+                if self.has(Fault::ForeignDeleteRefused)
+                    && delete.id.replica_id().as_str() != client_id
+                {
                     return Err((1008, "not your element"));
                 }
                 if self.deleted.contains(&delete.id) {
@@ -247,33 +285,50 @@ impl Document {
                         return Err((1008, "deleted already"));
                     }
                     let first = self.ops.iter().position(|a| a.op == *op);
-                    if self.has(Fault::DeleteAgainDropped) && let Some(first) = first {
+                    if self.has(Fault::DeleteAgainDropped)
+                        && let Some(first) = first
+                    {
                         self.answer(by, first);
                         return Err((0, ""));
                     }
                 }
             }
             Op::Ins(insert) => {
-                if insert.id.replica_id().as_str() != client_id && !self.has(Fault::ReplicaUnchecked) {
+                if insert.id.replica_id().as_str() != client_id
+                    && !self.has(Fault::ReplicaUnchecked)
+                {
                     return Err((1008, "replica_id is not the client_id"));
                 }
-                if insert.id.lamport() <= insert.parent_id.lamport() && !self.has(Fault::LamportUnchecked) {
+                if insert.id.lamport() <= insert.parent_id.lamport()
+                    && !self.has(Fault::LamportUnchecked)
+                {
                     return Err((1008, "lamport not above the parent's"));
                 }
                 let free = (self.has(Fault::TombstoneIdFree) && self.deleted.contains(&insert.id))
                     || (self.has(Fault::PendingIdFree) && early)
                     || self.has(Fault::IdTakenAccepted);
-                let Some(&index) = self.by_insert.get(&insert.id) else { return Ok(()) };
-                let Op::Ins(first) = &self.ops[index].op else { return Ok(()) };
-                let same_parent = first.parent_id == insert.parent_id || self.has(Fault::IdTakenIgnoresParent);
-                let same_value = first.value == insert.value || self.has(Fault::IdTakenIgnoresValue);
+                let Some(&index) = self.by_insert.get(&insert.id) else {
+                    return Ok(());
+                };
+                let Op::Ins(first) = &self.ops[index].op else {
+                    return Ok(());
+                };
+                let same_parent =
+                    first.parent_id == insert.parent_id || self.has(Fault::IdTakenIgnoresParent);
+                let same_value =
+                    first.value == insert.value || self.has(Fault::IdTakenIgnoresValue);
                 if !(same_parent && same_value) {
-                    return if free { Ok(()) } else { Err((1008, "element id taken")) };
+                    return if free {
+                        Ok(())
+                    } else {
+                        Err((1008, "element id taken"))
+                    };
                 }
                 if self.has(Fault::SameInsertRefused) {
                     return Err((1008, "element id taken"));
                 }
-                if !self.has(Fault::SameInsertSequenced) && !self.has(Fault::ResendSequenced)
+                if !self.has(Fault::SameInsertSequenced)
+                    && !self.has(Fault::ResendSequenced)
                     && !self.has(Fault::ResendOfConnectionOnly)
                 {
                     if self.has(Fault::SameInsertBurnsId) {
@@ -300,7 +355,11 @@ impl Document {
         }
         let text = frame.to_string();
         let everyone = self.has(Fault::ResendBroadcast);
-        for member in self.members.iter().filter(|member| member.number == by || everyone) {
+        for member in self
+            .members
+            .iter()
+            .filter(|member| member.number == by || everyone)
+        {
             if self.has(Fault::ResendUnanswered) {
                 continue;
             }
@@ -311,7 +370,15 @@ impl Document {
         }
     }
 
-    fn accept(&mut self, by: u64, key: (String, String), client_id: String, msg_id: String, op: Op, message: &Value) {
+    fn accept(
+        &mut self,
+        by: u64,
+        key: (String, String),
+        client_id: String,
+        msg_id: String,
+        op: Op,
+        message: &Value,
+    ) {
         self.head += 1;
         if self.has(Fault::SeqOfServer) {
             self.head = SERVER_SEQ.fetch_add(1, Ordering::SeqCst) + 1;
@@ -337,11 +404,22 @@ impl Document {
         }
         self.by_message.insert(key, self.ops.len());
         match &op {
-            Op::Ins(insert) => drop(self.by_insert.entry(insert.id.clone()).or_insert(self.ops.len())),
+            Op::Ins(insert) => drop(
+                self.by_insert
+                    .entry(insert.id.clone())
+                    .or_insert(self.ops.len()),
+            ),
             Op::Del(delete) => drop(self.deleted.insert(delete.id.clone())),
         }
         let raw = message["op"].clone();
-        self.ops.push(Accepted { seq, client_id, msg_id, op, raw, by, frame: frame.clone() });
+        self.ops.push(Accepted {
+            seq,
+            client_id,
+            op,
+            raw,
+            by,
+            frame: frame.clone(),
+        });
         self.fan_out(by, &frame);
     }
 
@@ -375,7 +453,11 @@ impl Document {
             };
             if waiting > limit {
                 let all = self.has(Fault::SlowEndsAll);
-                for other in self.members.iter().filter(|other| all || other.number == member.number) {
+                for other in self
+                    .members
+                    .iter()
+                    .filter(|other| all || other.number == member.number)
+                {
                     other.outbox.slow.store(true, Ordering::SeqCst);
                     other.outbox.wake.notify_one();
                 }

@@ -38,7 +38,7 @@ faults! {
     SiblingsByArrival: "Siblings stand in the order in which they arrived.", "crdt.sibling-order", ["crdt/"];
     ReplicaFirst: "Ids are compared by replica before lamport.", "crdt.lamport-order", ["crdt/"];
     LamportAsText: "Lamports are compared as text, so 9 is above 10.", "crdt.lamport-order", ["crdt/"];
-    LamportIn32Bits: "Lamports are kept in 32 bits.", "crdt.any-lamport", ["crdt/"];
+    LamportIn32Bits: "Lamports are kept in 32 bits.", "crdt.lamport-order", ["crdt/"];
     ReplicaAscending: "Equal lamports are put in ascending order of replicas.", "crdt.replica-order", ["crdt/"];
     ReplicaInUtf16: "Replicas are compared by UTF-16 code units.", "crdt.replica-order", ["crdt/"];
     ReplicaFolded: "Replicas are compared without regard to case.", "crdt.replica-order", ["crdt/"];
@@ -80,15 +80,15 @@ faults! {
     PendingIdFree: "The id of an insert that waits may be inserted anew.", "crdt.pending-id-taken", ["submit/", "crdt/"];
     MessageIdOfAll: "Message ids of different clients are mixed up.", "submit.scope", ["submit/"];
     UnknownFieldsCompared: "Unknown fields are part of an op's content.", "submit.content", ["submit/"];
-    ForgetsWhenAlone: "Message ids are forgotten when the last connection ends.", "submit.kept", ["submit/", "session/"];
+    ForgetsWhenAlone: "Message ids are forgotten when the last connection ends.", "submit.resend", ["submit/", "session/"];
     RefusedIdBurnt: "The message id of a refused op counts as used.", "close.no-effect", ["submit/", "close/"];
 
     // Sync.
-    ReplayFromL: "A replay begins with L itself.", "seq.from-baseline", ["sync/"];
-    ReplaySkipsFirst: "A replay begins with L + 2.", "seq.from-baseline", ["sync/"];
-    ReplayMissesLast: "A replay ends one op early.", "seq.from-baseline", ["sync/"];
-    ReplayReversed: "A replay goes backwards.", "seq.from-baseline", ["sync/"];
-    ReplayOfOthers: "A replay leaves out the client's own ops.", "seq.from-baseline", ["sync/"];
+    ReplayFromL: "A replay begins with L itself.", "sync.replay-exact", ["sync/"];
+    ReplaySkipsFirst: "A replay begins with L + 2.", "sync.replay-exact", ["sync/"];
+    ReplayMissesLast: "A replay ends one op early.", "sync.replay-exact", ["sync/"];
+    ReplayReversed: "A replay goes backwards.", "sync.replay-exact", ["sync/"];
+    ReplayOfOthers: "A replay leaves out the client's own ops.", "sync.replay-exact", ["sync/"];
     ReplayRenamed: "A replay carries the receiver as the origin.", "seq.one-order", ["sync/"];
     ReplayOfZero: "L = 0 is answered with a replay of everything.", "sync.zero", ["sync/"];
     ReplayThenResync: "A replay is followed by a resync.", "sync.replay-or-resync", ["sync/"];
@@ -104,7 +104,7 @@ faults! {
     AckBehind: "The ack carries the head of before the last op.", "ack.fields", ["sync/", "session/"];
     AckTwice: "The ack is sent twice.", "session.ack-first", ["session/"];
     AckAfterResync: "The resync goes before the ack.", "session.ack-first", ["session/"];
-    LiveBeforeSync: "The newest echo goes out before the sync.", "session.sync-before-live", ["sync/"];
+    LiveBeforeSync: "The newest echo goes out once more before the sync.", "seq.from-baseline", ["sync/"];
     EarlyOpsLost: "Ops sent behind the hello without waiting are lost.", "session.early-ops", ["session/"];
 
     // Sequencing and fan-out.
@@ -122,10 +122,10 @@ faults! {
     EchoOriginLost: "Every echo names the receiver as the origin.", "echo.fields", ["echo/", "seq/"];
 
     // The session.
-    DocIdFolded: "Document ids are compared without regard to case.", "transport.names-exact", ["session/"];
-    DocIdTrimmed: "Document ids are trimmed.", "transport.names-exact", ["session/"];
-    DocIdComposed: "Document ids are normalised.", "transport.names-exact", ["session/"];
-    DocIdCut: "Document ids are cut after 64 characters.", "transport.names-exact", ["session/"];
+    DocIdFolded: "Document ids are compared without regard to case.", "transport.names-exact", ["transport/"];
+    DocIdTrimmed: "Document ids are trimmed.", "transport.names-exact", ["transport/"];
+    DocIdComposed: "Document ids are normalised.", "transport.names-exact", ["transport/"];
+    DocIdCut: "Document ids are cut after 64 characters.", "transport.names", ["transport/"];
     DocumentForgotten: "A document is forgotten when its last connection ends.", "session.outlives-connections", ["session/"];
     OldConnectionKicked: "A second connection of a client id ends the first.", "session.same-client-id", ["session/"];
     SecondConnectionRefused: "A second connection of a client id is refused.", "session.same-client-id", ["session/"];
@@ -149,11 +149,11 @@ faults! {
     ViolationEndsAll: "A violation closes every connection of the document.", "close.isolated", ["close/"];
     ViolationUnflushed: "What is queued is thrown away at a violation.", "close.flush", ["close/"];
     ViolationGoesOn: "Messages behind a violation are still handled.", "close.nothing-after", ["close/"];
-    ViolationTakesEffect: "An op with a taken message id is refused, and sequenced all the same.", "close.no-effect", ["submit/", "close/"];
+    ViolationTakesEffect: "An op with a taken message id is refused, and sequenced all the same.", "submit.msg-id-reused", ["submit/", "close/"];
     TooBigTaken: "There is no limit on the size of messages.", "close.too-big", ["transport/"];
     SmallLimit: "Messages over 32 KiB are refused.", "transport.takes-64k", ["transport/"];
     NamesInUtf16: "Names are measured in UTF-16 code units.", "transport.names", ["frames/"];
-    FloatsTaken: "1.5 is taken for the integer 1.", "transport.integers", ["frames/"];
+    FloatsTaken: "1.5 is taken for the integer 1.", "close.schema", ["frames/"];
 
     // Slow clients.
     SlowNeverClosed: "What waits for a client is kept without a limit.", "slow.ceiling", ["slow/"];

@@ -17,7 +17,10 @@ pub(super) fn text_of<'a>(ops: impl Iterator<Item = &'a Op>, fault: Option<Fault
     for op in ops {
         match op {
             Op::Ins(insert) => {
-                let early = insert.parent_id.element().is_some_and(|parent| !known.contains(parent));
+                let early = insert
+                    .parent_id
+                    .element()
+                    .is_some_and(|parent| !known.contains(parent));
                 if early && has(Fault::EarlyInsertLost) {
                     continue;
                 }
@@ -70,7 +73,11 @@ fn walk(
             continue;
         }
         if has(Fault::DepthLimited) {
-            let above = insert.parent_id.element().and_then(|id| depth.get(id)).copied();
+            let above = insert
+                .parent_id
+                .element()
+                .and_then(|id| depth.get(id))
+                .copied();
             let here = above.unwrap_or(0) + 1;
             if here > 963 {
                 continue;
@@ -80,7 +87,11 @@ fn walk(
         let parent = ParentId::Element(insert.id.clone());
         stack.extend(children.get(&parent).into_iter().flatten());
     }
-    if has(Fault::TextComposed) { text.replace("e\u{301}", "é") } else { text }
+    if has(Fault::TextComposed) {
+        text.replace("e\u{301}", "é")
+    } else {
+        text
+    }
 }
 
 /// Ascending order of ids: what is greater stands further left in the text.
@@ -90,20 +101,24 @@ fn compare(a: &ElementId, b: &ElementId, fault: Option<Fault>) -> Ordering {
     match fault {
         Some(Fault::SiblingsAscending) => b.cmp(a),
         Some(Fault::ReplicaFirst) => name_a.cmp(name_b).then(lamports),
-        Some(Fault::LamportAsText) => {
-            a.lamport().to_string().cmp(&b.lamport().to_string()).then(name_a.cmp(name_b))
-        }
-        Some(Fault::LamportIn32Bits) => {
-            (a.lamport() as u32).cmp(&(b.lamport() as u32)).then(name_a.cmp(name_b))
-        }
+        Some(Fault::LamportAsText) => a
+            .lamport()
+            .to_string()
+            .cmp(&b.lamport().to_string())
+            .then(name_a.cmp(name_b)),
+        Some(Fault::LamportIn32Bits) => (a.lamport() as u32)
+            .cmp(&(b.lamport() as u32))
+            .then(name_a.cmp(name_b)),
         Some(Fault::ReplicaAscending) => lamports.then(name_b.cmp(name_a)),
-        Some(Fault::ReplicaInUtf16) => lamports.then(name_a.encode_utf16().cmp(name_b.encode_utf16())),
+        Some(Fault::ReplicaInUtf16) => {
+            lamports.then(name_a.encode_utf16().cmp(name_b.encode_utf16()))
+        }
         Some(Fault::ReplicaFolded) => {
             lamports.then(name_a.to_lowercase().cmp(&name_b.to_lowercase()))
         }
-        Some(Fault::ReplicaByLength) => {
-            lamports.then(name_a.len().cmp(&name_b.len())).then(name_a.cmp(name_b))
-        }
+        Some(Fault::ReplicaByLength) => lamports
+            .then(name_a.len().cmp(&name_b.len()))
+            .then(name_a.cmp(name_b)),
         _ => lamports.then(name_a.cmp(name_b)),
     }
 }

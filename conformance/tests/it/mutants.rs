@@ -1,0 +1,132 @@
+//! The toy passes the whole suite; with any of its faults it fails, and the failure names the
+//! requirement that the fault breaks.
+
+use collab_conformance::case::{self, Case};
+use collab_conformance::runner::{FirstContact, Options, Session};
+use collab_conformance::target::Target;
+use collab_spec::report::Verdict;
+use collab_spec::requirement;
+use futures_util::StreamExt as _;
+
+use crate::toy::{Fault, Toy};
+
+/// How many faulty servers are tested at once.
+const SERVERS: usize = 4;
+
+/// What came of a fault.
+#[derive(Debug, PartialEq)]
+enum Caught {
+    /// The case that named the requirement.
+    By(String),
+    /// Cases failed, and named these requirements.
+    ForAnotherReason(Vec<String>),
+    Never,
+}
+
+/// The cases that must notice a fault, quick ones first.
+fn cases_for(fault: Fault, all: &[Case]) -> Vec<Case> {
+    let mut cases: Vec<Case> = all
+        .iter()
+        .filter(|case| fault.cases().iter().any(|start| case.id.starts_with(start)))
+        .cloned()
+        .collect();
+    cases.sort_by_key(|case| {
+        let about = case.requirements.first().map(String::as_str) == Some(fault.requirement());
+        let tests = case.requirements.iter().any(|id| id == fault.requirement());
+        (case.weight, !about, !tests)
+    });
+    cases
+}
+
+async fn hunt(fault: Fault, all: &[Case]) -> Caught {
+    let url = Toy::start(Some(fault)).await;
+    // Silence is a common fault, so waits are short; floods take their time on a busy machine.
+    let floods = fault.cases().iter().any(|start| start.starts_with("slow/"));
+    let options = Options {
+        timeout_scale: if floods { 1.5 } else { 0.5 },
+        first_contact: FirstContact::Skipped,
+        ..Options::default()
+    };
+    let session = Session::new(Target::new(&url).unwrap(), options);
+    let mut others = Vec::new();
+    let mut reports = futures_util::stream::iter(cases_for(fault, all))
+        .map(|case| {
+            let session = &session;
+            async move { session.play(&case).await }
+        })
+        .buffer_unordered(8);
+    while let Some(report) = reports.next().await {
+        for breach in &report.breaches {
+            if breach.requirement == fault.requirement() {
+                return Caught::By(report.id);
+            }
+            others.push(format!("{} ({})", breach.requirement, report.id));
+        }
+    }
+    others.sort();
+    others.dedup();
+    match others.is_empty() {
+        true => Caught::Never,
+        false => Caught::ForAnotherReason(others),
+    }
+}
+
+#[test]
+fn faults_cite_requirements_and_cases_that_exist() {
+    let all = case::all().unwrap();
+    for &fault in Fault::ALL {
+        assert!(
+            requirement::find(fault.requirement()).is_some(),
+            "{fault:?} cites no requirement"
+        );
+        assert!(
+            !cases_for(fault, &all).is_empty(),
+            "no case is to notice {fault:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_fault_the_toy_passes() {
+    let url = Toy::start(None).await;
+    let all = case::all().unwrap();
+    let report = collab_conformance::run(Target::new(&url).unwrap(), &all, Options::default())
+        .await
+        .unwrap();
+    let wrong: Vec<_> = report
+        .cases
+        .iter()
+        .filter(|case| case.verdict != Verdict::Pass)
+        .map(|case| (&case.id, case.verdict, &case.message, &case.breaches))
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_fault_is_named() {
+    let all = case::all().unwrap();
+    let survivors: Vec<String> = futures_util::stream::iter(Fault::ALL)
+        .map(|&fault| {
+            let all = &all;
+            async move { (fault, hunt(fault, all).await) }
+        })
+        .buffer_unordered(SERVERS)
+        .filter_map(|(fault, caught)| async move {
+            (!matches!(caught, Caught::By(_))).then(|| {
+                format!(
+                    "{fault:?}: {}\n  must be named: {}\n  {caught:?}",
+                    fault.sentence(),
+                    fault.requirement()
+                )
+            })
+        })
+        .collect()
+        .await;
+    assert!(
+        survivors.is_empty(),
+        "{} of {} faults are not named:\n{}",
+        survivors.len(),
+        Fault::ALL.len(),
+        survivors.join("\n")
+    );
+}
