@@ -51,7 +51,7 @@ pub struct Client {
     wire: Arc<Wire>,
     inbox: Inbox,
     ack: Option<HelloAck>,
-    resync: Option<Resync>,
+    resync: Option<(usize, Resync)>,
     last: Option<String>,
     ended: Option<Incoming>,
     /// What came while a ping waited for its pong.
@@ -146,14 +146,27 @@ impl Client {
             .value()
     }
 
+    /// The place of the last resync in the trace.
+    ///
+    /// # Panics
+    /// Before a resync has been expected.
+    pub fn synced_at(&self) -> usize {
+        self.resync
+            .as_ref()
+            .expect("the case has expected a resync")
+            .0
+    }
+
     /// The last resync.
     ///
     /// # Panics
     /// Before a resync has been expected.
     pub fn synced(&self) -> &Resync {
-        self.resync
+        &self
+            .resync
             .as_ref()
             .expect("the case has expected a resync")
+            .1
     }
 
     // Making frames.

@@ -4,6 +4,7 @@
 
 mod log;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use collab_spec::report::{Breach, CaseReport, Report, Verdict};
@@ -11,6 +12,9 @@ use collab_spec::requirement;
 
 /// The width of all output.
 const WIDTH: usize = 80;
+
+/// How many broken requirements the summary names.
+const SHOWN_BROKEN: usize = 15;
 
 /// How many breaches of one case are written out.
 const SHOWN_BREACHES: usize = 5;
@@ -65,6 +69,7 @@ pub fn summary_text(report: &Report) -> String {
     for case in warned {
         let _ = write!(text, "\nwarning: {}", case_text(case, &report.target));
     }
+    broken(&mut text, report);
     let summary = &report.summary;
     let counts = [
         (summary.pass, "passed", ""),
@@ -105,6 +110,41 @@ pub fn summary_text(report: &Report) -> String {
         report.target
     );
     text
+}
+
+/// The requirements that cases saw broken first, the shortest case of each: where to begin.
+fn broken(text: &mut String, report: &Report) {
+    let mut by_requirement: BTreeMap<&str, Vec<&CaseReport>> = BTreeMap::new();
+    let failed = report
+        .cases
+        .iter()
+        .filter(|case| case.verdict == Verdict::Fail);
+    for case in failed {
+        if let Some(breach) = case.breaches.first() {
+            by_requirement
+                .entry(&breach.requirement)
+                .or_default()
+                .push(case);
+        }
+    }
+    let mut rows: Vec<(&CaseReport, &str, usize)> = by_requirement
+        .into_iter()
+        .filter_map(|(requirement, cases)| {
+            let shortest = cases.iter().min_by_key(|case| case.frames.len())?;
+            Some((*shortest, requirement, cases.len()))
+        })
+        .collect();
+    if rows.is_empty() {
+        return;
+    }
+    rows.sort_by_key(|(case, _, count)| (std::cmp::Reverse(*count), case.frames.len()));
+    text.push_str("\nbroken, with the number of cases and the shortest one, to begin with:\n");
+    for (case, requirement, count) in rows.iter().take(SHOWN_BROKEN) {
+        let _ = writeln!(text, "  {count:>4}  {requirement:<28} {}", case.id);
+    }
+    if rows.len() > SHOWN_BROKEN {
+        let _ = writeln!(text, "        and {} more", rows.len() - SHOWN_BROKEN);
+    }
 }
 
 /// What each requirement came to, a line each.

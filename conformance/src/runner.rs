@@ -18,6 +18,7 @@ use futures_util::FutureExt as _;
 use crate::case::Case;
 use crate::context::Context;
 use crate::gate::{Gate, NoContact};
+use crate::ids;
 use crate::monitor;
 use crate::outcome::{Failure, Outcome};
 use crate::target::Target;
@@ -220,8 +221,12 @@ fn judge(case: &Case, outcome: Outcome, monitored: Vec<Breach>) -> CaseReport {
     }
     for breach in monitored {
         // The case's own breach says what it expected, so it stands for the same one of a monitor.
-        let known =
-            |own: &Breach| own.requirement == breach.requirement && own.frame == breach.frame;
+        // A wrong text breaks `resync.text` whatever the reason; the case knows the reason.
+        let known = |own: &Breach| {
+            own.frame == breach.frame
+                && (own.requirement == breach.requirement
+                    || (breach.requirement == ids::RESYNC_TEXT && binds(&own.requirement)))
+        };
         if !breaches.iter().any(known) {
             breaches.push(breach);
         }

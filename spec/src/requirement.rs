@@ -123,6 +123,7 @@ pub fn parse(file: &'static str, text: &str) -> Result<Vec<Requirement>, ParseEr
         let level =
             level.ok_or_else(|| error(format!("[{id}] says neither MUST, SHOULD nor MAY")))?;
         let (sentence, untestable) = split_untestable(sentence);
+        let sentence = without_links(sentence);
         found.push(Requirement {
             id: id.to_owned(),
             level,
@@ -187,6 +188,26 @@ fn is_id(id: &str) -> bool {
     };
     id.split_once('.')
         .is_some_and(|(area, name)| word(area) && word(name))
+}
+
+/// Keeps the words of links and drops where they lead.
+fn without_links(sentence: &str) -> String {
+    let mut plain = String::new();
+    let mut rest = sentence;
+    while let Some((before, words, behind)) = next_link(rest) {
+        plain.push_str(before);
+        plain.push_str(words);
+        rest = behind;
+    }
+    plain + rest
+}
+
+/// What stands before the next `[words](target)`, its words, and what stands behind it.
+fn next_link(text: &str) -> Option<(&str, &str, &str)> {
+    let (head, behind) = text.split_once("](")?;
+    let (before, words) = head.rsplit_once('[')?;
+    let (_, behind) = behind.split_once(')')?;
+    Some((before, words, behind))
 }
 
 fn split_untestable(sentence: &str) -> (&str, Option<&str>) {

@@ -270,7 +270,8 @@ async fn every_order(context: Context, history: &History) -> Outcome {
                 format!("the text is wrong for the order {}", sent.join(", ")),
             )
             .expected(format!("{:?}", history.text))
-            .got(format!("{got:?}")));
+            .got(format!("{got:?}"))
+            .at(late.synced_at()));
         }
         for client in clients {
             client.abandon().await;

@@ -119,5 +119,6 @@ pub(super) async fn expect_text(
         "{} characters, here {:?}",
         got.chars().count(),
         excerpt(got)
-    )))
+    ))
+    .at(late.synced_at()))
 }

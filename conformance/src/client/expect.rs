@@ -80,7 +80,7 @@ impl Client {
             .map_err(|error| Failure::Harness(format!("a valid message is not JSON: {error}")))?;
         match pattern::match_value(pattern, &value, bindings) {
             Ok(()) => {
-                self.remember(&message.message);
+                self.remember(&message);
                 Ok(message)
             }
             Err(mismatches) => Err(Failure::breach(
@@ -288,10 +288,10 @@ impl Client {
         Ok(())
     }
 
-    fn remember(&mut self, message: &ServerMessage) {
-        match message {
+    fn remember(&mut self, message: &Message) {
+        match &message.message {
             ServerMessage::HelloAck(ack) => self.ack = Some(ack.clone()),
-            ServerMessage::Resync(resync) => self.resync = Some(resync.clone()),
+            ServerMessage::Resync(resync) => self.resync = Some((message.event, resync.clone())),
             ServerMessage::OpEcho(_) => {}
         }
     }

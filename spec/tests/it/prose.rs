@@ -132,7 +132,7 @@ fn the_table_of_close_codes_is_that_of_the_types() {
 
 #[test]
 fn levels_and_reasons_are_read() {
-    let text = "[a.one] A server MUST NOT x, and MAY y.\n\n- [a.two] It SHOULD\n  z. (untestable: it\n  is so)\n";
+    let text = "[a.one] A server MUST NOT [x](y.md), and MAY y.\n\n- [a.two] It SHOULD\n  z. (untestable: it\n  is so)\n";
     let found = requirement::parse("test.md", text).unwrap();
     assert_eq!(found.len(), 2);
     assert_eq!((found[0].level, found[0].line), (Level::Must, 1));
