@@ -43,7 +43,7 @@ pub(crate) async fn dial(target: &Target, receive_bytes: Option<u32>) -> Result<
     let mut last = format!("the name {host} has no address");
     for address in addresses {
         match connect(address, receive_bytes).await {
-            Ok(stream) if target.tls() => return encrypt(host, stream).await,
+            Ok(stream) if target.tls() => return encrypt(target, stream).await,
             Ok(stream) => return Ok(Stream::Plain(stream)),
             Err(error) => last = format!("{address} does not take connections ({error})"),
         }
@@ -73,21 +73,30 @@ async fn connect(
     Ok(stream)
 }
 
-async fn encrypt(host: &str, stream: TcpStream) -> Result<Stream, OpenError> {
+async fn encrypt(target: &Target, stream: TcpStream) -> Result<Stream, OpenError> {
     let failed = |error: &dyn std::fmt::Display| no_connection(format!("TLS failed: {error}"));
-    let roots = RootCertStore {
+    let mut roots = RootCertStore {
         roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
     };
+    for certificate in target.authorities() {
+        roots
+            .add(certificate.clone())
+            .map_err(|error| failed(&error))?;
+    }
     let config = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| failed(&error))?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let name = ServerName::try_from(host.to_owned()).map_err(|error| failed(&error))?;
+    let name = ServerName::try_from(target.host().to_owned()).map_err(|error| failed(&error))?;
     let stream = TlsConnector::from(Arc::new(config))
         .connect(name, stream)
         .await
-        .map_err(|error| failed(&error))?;
+        .map_err(|error| {
+            failed(&format_args!(
+                "{error} (--ca-file takes a certificate of your own)"
+            ))
+        })?;
     Ok(Stream::Tls(Box::new(stream)))
 }
 

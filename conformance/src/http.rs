@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+
 use crate::target::Target;
 
 /// Makes a GET request: the status and the body.
@@ -10,21 +12,37 @@ use crate::target::Target;
 pub async fn get(target: &Target, path: &str, within: Duration) -> Result<(u16, String), String> {
     let url = target.http_url(path);
     let headers = target.headers().to_vec();
+    let tls = tls(target);
     // A thread that blocks; its own deadline ends it.
-    tokio::task::spawn_blocking(move || request(&url, &headers, within))
+    tokio::task::spawn_blocking(move || request(&url, &headers, tls, within))
         .await
         .map_err(|error| error.to_string())?
+}
+
+fn tls(target: &Target) -> TlsConfig {
+    let own: Vec<Certificate<'static>> = target
+        .authorities()
+        .iter()
+        .map(|certificate| Certificate::from_der(certificate).to_owned())
+        .collect();
+    let roots = match own.is_empty() {
+        true => RootCerts::WebPki,
+        false => RootCerts::new_with_certs(&own),
+    };
+    TlsConfig::builder().root_certs(roots).build()
 }
 
 fn request(
     url: &str,
     headers: &[(String, String)],
+    tls: TlsConfig,
     within: Duration,
 ) -> Result<(u16, String), String> {
     let config = ureq::Agent::config_builder()
         .timeout_global(Some(within))
         .http_status_as_error(false)
         .max_redirects(0)
+        .tls_config(tls)
         .build();
     let mut request = ureq::Agent::new_with_config(config).get(url);
     for (name, value) in headers {

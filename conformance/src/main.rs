@@ -93,6 +93,9 @@ struct Run {
     /// Send a header with each request (repeatable)
     #[arg(long, value_name = "NAME=VALUE")]
     header: Vec<String>,
+    /// Trust these certificates too, for wss://
+    #[arg(long, value_name = "FILE.pem")]
+    ca_file: Option<PathBuf>,
     /// Multiply every deadline
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
     timeout_scale: f64,
@@ -219,6 +222,11 @@ fn run(arguments: &Run, cases: &[Case]) -> Result<u8, Stop> {
     for header in &arguments.header {
         target = target
             .with_header(header)
+            .map_err(|error| Stop(USAGE, error.to_string()))?;
+    }
+    if let Some(path) = &arguments.ca_file {
+        target = target
+            .with_authorities(path)
             .map_err(|error| Stop(USAGE, error.to_string()))?;
     }
     let session = Arc::new(Session::new(target, options));

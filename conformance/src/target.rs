@@ -3,6 +3,10 @@
 //! Deliberately absent: sockets (see `wire`).
 
 use std::fmt;
+use std::path::Path;
+
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 
 /// The server under test.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +17,7 @@ pub struct Target {
     path: String,
     url: String,
     headers: Vec<(String, String)>,
+    authorities: Vec<CertificateDer<'static>>,
 }
 
 /// Why a URL or a header can't be used; the text says what to write instead.
@@ -66,6 +71,7 @@ impl Target {
             path,
             url: url.to_owned(),
             headers: Vec::new(),
+            authorities: Vec::new(),
         })
     }
 
@@ -91,6 +97,32 @@ impl Target {
         self.headers
             .push((name.to_owned(), value.trim().to_owned()));
         Ok(self)
+    }
+
+    /// Trusts the certificates of a PEM file, beside those that everybody trusts.
+    ///
+    /// Errors: a file that can't be read or holds no certificate.
+    pub fn with_authorities(mut self, path: &Path) -> Result<Self, TargetError> {
+        let wrong = |why: &dyn fmt::Display| {
+            TargetError(format!(
+                "`{}` can't be used as certificates in PEM form: {why}",
+                path.display()
+            ))
+        };
+        let read = CertificateDer::pem_file_iter(path).map_err(|error| wrong(&error))?;
+        for certificate in read {
+            self.authorities
+                .push(certificate.map_err(|error| wrong(&error))?);
+        }
+        if self.authorities.is_empty() {
+            return Err(wrong(&"it holds none"));
+        }
+        Ok(self)
+    }
+
+    /// The certificates that are trusted for this target alone.
+    pub fn authorities(&self) -> &[CertificateDer<'static>] {
+        &self.authorities
     }
 
     /// The WebSocket URL as it was given.

@@ -10,4 +10,5 @@ mod null;
 mod play;
 mod reference;
 mod tidy;
+mod tls;
 mod toy;
