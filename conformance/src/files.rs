@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use collab_spec::report::Report;
-use collab_spec::scenario::{Scenario, Step};
-use collab_spec::{requirement, schema};
+use collab_spec::scenario::Scenario;
+use collab_spec::schema;
 use serde_json::Value;
 
 use crate::validate;
@@ -56,7 +56,7 @@ pub fn scenario_problems(path: &Path) -> Vec<String> {
     problems
 }
 
-/// What no schema can say: the id is the path, and the requirements exist.
+/// The id is the path; what else no schema can say, the scenario knows itself.
 fn meaning_problems(path: &Path, scenario: &Scenario) -> Vec<String> {
     let mut problems = Vec::new();
     let without_ending = path.with_extension("");
@@ -67,33 +67,6 @@ fn meaning_problems(path: &Path, scenario: &Scenario) -> Vec<String> {
             without_ending.display().to_string()
         ));
     }
-    for (index, id) in scenario.requirements.iter().enumerate() {
-        if requirement::find(id).is_none() {
-            problems.push(format!(
-                "/requirements/{index}: the specification has no {id:?}"
-            ));
-        }
-    }
-    for (index, step) in scenario.steps.iter().enumerate() {
-        if let Some(id) = step_requirement(step)
-            && requirement::find(id).is_none()
-        {
-            problems.push(format!(
-                "/steps/{index}/requirement: the specification has no {id:?}"
-            ));
-        }
-    }
+    problems.extend(scenario.problems());
     problems
-}
-
-/// The requirement that a step names itself.
-pub fn step_requirement(step: &Step) -> Option<&str> {
-    match step {
-        Step::Join { requirement, .. }
-        | Step::Expect { requirement, .. }
-        | Step::ExpectUnordered { requirement, .. }
-        | Step::ExpectClose { requirement, .. }
-        | Step::Barrier { requirement, .. } => requirement.as_deref(),
-        _ => None,
-    }
 }

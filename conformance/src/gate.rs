@@ -16,6 +16,9 @@ use crate::outcome::{Failure, Outcome};
 use crate::target::Target;
 use crate::wire::Buffers;
 
+/// How much longer a first contact may take while other cases are under way.
+const BUSY: f64 = 3.0;
+
 /// Why no case is played.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoContact {
@@ -119,7 +122,9 @@ impl Gate {
             return;
         }
         state.last_check = Some(Instant::now());
-        if first_contact(&self.target, self.scale).await.is_err() {
+        // The cases beside may keep the server busy, so this contact has more time than others.
+        let scale = self.scale * BUSY;
+        if first_contact(&self.target, scale).await.is_err() {
             state.shut = Some(format!("the server stopped answering after {case}"));
         }
     }

@@ -10,7 +10,7 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 use collab_conformance::case::{self, Case};
 use collab_conformance::mimic::{self, Arguments};
-use collab_conformance::runner::{Options, Session};
+use collab_conformance::runner::{Options, Server, Session};
 use collab_conformance::target::Target;
 use collab_conformance::{catalog, files, report};
 use collab_spec::profile::Profile;
@@ -57,7 +57,7 @@ enum Command {
     },
     /// Say what stands behind a requirement's or a case's id
     Explain {
-        /// Such as `sync.replay-exact` or `sync/replay-mid`
+        /// Such as `sync.replay-exact` or `sync/replay-middle`
         #[arg(value_name = "REQUIREMENT-OR-CASE")]
         id: String,
     },
@@ -85,8 +85,8 @@ enum Scenarios {
 #[derive(Args)]
 #[command(after_help = AFTER_HELP)]
 struct Run {
-    /// Play only cases with this in their id
-    filter: Option<String>,
+    /// Play only cases with one of these in their id
+    filter: Vec<String>,
     /// The server's WebSocket URL [default: a built-in server]
     #[arg(long, value_name = "URL")]
     url: Option<String>,
@@ -120,6 +120,12 @@ struct Run {
     /// pretty, terse or json
     #[arg(long, value_name = "FORMAT", default_value = "pretty")]
     format: String,
+    /// Show one character a case; the same as --format terse
+    #[arg(short, long, conflicts_with = "format")]
+    quiet: bool,
+    /// Nothing is captured; taken for the sake of habit
+    #[arg(long, hide = true)]
+    nocapture: bool,
     /// Show what each requirement came to
     #[arg(short, long)]
     verbose: bool,
@@ -196,12 +202,28 @@ fn validate(paths: &[PathBuf]) -> Result<u8, Stop> {
             format!("{wrong} of {} files are wrong", paths.len()),
         ));
     }
-    show(&format!("{} files are right\n", paths.len()))
+    show(&match paths.len() {
+        1 => "1 file is right\n".to_owned(),
+        count => format!("{count} files are right\n"),
+    })
 }
 
 fn run(arguments: &Run, cases: &[Case]) -> Result<u8, Stop> {
-    let options = options(arguments)?;
+    let mut options = options(arguments)?;
+    if arguments.url.is_none() {
+        options.server = Server::BuiltIn;
+    }
     let libtest = libtest_arguments(arguments)?;
+    // libtest takes one filter; `cargo test` users may give several.
+    let named = |case: &&Case| {
+        arguments.filter.is_empty()
+            || arguments.filter.iter().any(|filter| match arguments.exact {
+                true => case.id == *filter,
+                false => case.id.contains(filter.as_str()),
+            })
+    };
+    let cases: Vec<Case> = cases.iter().filter(named).cloned().collect();
+    let cases = cases.as_slice();
     let selected = |case: &&Case| {
         mimic::selects(&libtest, case)
             && (options.profiles.is_empty() || options.profiles.contains(&case.profile))
@@ -310,12 +332,17 @@ fn options(arguments: &Run) -> Result<Options, Stop> {
 }
 
 fn libtest_arguments(arguments: &Run) -> Result<Arguments, Stop> {
-    let format = mimic::format(&arguments.format).ok_or_else(|| {
+    let format = if arguments.quiet {
+        "terse"
+    } else {
+        &arguments.format
+    };
+    let format = mimic::format(format).ok_or_else(|| {
         let sentence = format!("--format {} is not pretty, terse or json", arguments.format);
         Stop(USAGE, sentence)
     })?;
     Ok(Arguments {
-        filter: arguments.filter.clone(),
+        // With --exact, what is skipped is named in full, too.
         exact: arguments.exact,
         skip: arguments.skip.clone(),
         list: arguments.list,
@@ -325,14 +352,23 @@ fn libtest_arguments(arguments: &Run) -> Result<Arguments, Stop> {
     })
 }
 
-/// Finds out before the run whether the report can be written after it.
+/// Finds out before the run whether the report can be written after it; leaves no file behind.
 fn check_report_path(path: Option<&Path>) -> Result<(), Stop> {
     let Some(path) = path else { return Ok(()) };
-    std::fs::OpenOptions::new()
+    let is_new = !path.exists();
+    let opened = std::fs::OpenOptions::new()
         .create(true)
         .append(true)
         .open(path)
-        .map(drop)
+        .map(drop);
+    opened
+        .and_then(|()| {
+            if is_new {
+                std::fs::remove_file(path)
+            } else {
+                Ok(())
+            }
+        })
         .map_err(|error| {
             Stop(
                 USAGE,

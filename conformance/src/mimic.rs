@@ -48,10 +48,12 @@ fn trial(session: Arc<Session>, case: Case, handle: Handle) -> Trial {
             Verdict::NotApplicable | Verdict::Untestable => {
                 Ok(Completion::ignored_with(result.message.unwrap_or_default()))
             }
-            Verdict::Fail | Verdict::Error => Err(Failed::from(report::case_text(
-                &result,
-                session.target().url(),
-            ))),
+            // What kept the case from being played is said once, at the end.
+            Verdict::Fail if result.breaches.is_empty() => Err(Failed::without_message()),
+            Verdict::Fail | Verdict::Error => {
+                let url = session.own_url().unwrap_or_default();
+                Err(Failed::from(report::case_text(&result, url)))
+            }
         }
     })
 }

@@ -54,9 +54,12 @@ pub fn case_text(case: &CaseReport, url: &str) -> String {
     text
 }
 
-/// The command that plays one case alone.
+/// The command that plays one case alone; against the built-in server where there is no URL.
 pub fn command(id: &str, url: &str) -> String {
-    format!("collab-conformance run --url {url} --exact {id}")
+    match url {
+        "" => format!("collab-conformance run --exact {id}"),
+        url => format!("collab-conformance run --url {url} --exact {id}"),
+    }
 }
 
 /// The last lines of a run: what was warned of, and a count for each verdict.
@@ -70,6 +73,7 @@ pub fn summary_text(report: &Report) -> String {
         let _ = write!(text, "\nwarning: {}", case_text(case, &report.target));
     }
     broken(&mut text, report);
+    not_played(&mut text, report);
     let summary = &report.summary;
     let counts = [
         (summary.pass, "passed", ""),
@@ -144,6 +148,21 @@ fn broken(text: &mut String, report: &Report) {
     }
     if rows.len() > SHOWN_BROKEN {
         let _ = writeln!(text, "        and {} more", rows.len() - SHOWN_BROKEN);
+    }
+}
+
+/// Why cases were not played, once a reason.
+fn not_played(text: &mut String, report: &Report) {
+    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+    for case in &report.cases {
+        if case.verdict == Verdict::Fail && case.breaches.is_empty() {
+            let reason = case.message.as_deref().unwrap_or("not played");
+            *reasons.entry(reason).or_default() += 1;
+        }
+    }
+    for (reason, count) in reasons {
+        let _ = writeln!(text, "\n{count} of the failed:");
+        wrapped(text, "  ", reason);
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -22,6 +23,12 @@ use crate::ids;
 use crate::monitor;
 use crate::outcome::{Failure, Outcome};
 use crate::target::Target;
+
+/// After so many cases that waited in vain, the others wait less.
+const PATIENT_FOR: usize = 8;
+
+/// How much less.
+const IMPATIENCE: f64 = 0.2;
 
 /// How many events of a case a report keeps, about.
 const KEPT_EVENTS: usize = 1_000;
@@ -50,6 +57,18 @@ pub struct Options {
     pub profiles: Vec<Profile>,
     /// Whether the first contact is made.
     pub first_contact: FirstContact,
+    /// Whose server it is.
+    pub server: Server,
+}
+
+/// Whose server is tested.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Server {
+    /// Somebody else's, which goes on after the run.
+    #[default]
+    Elsewhere,
+    /// The run's own, which ends with it.
+    BuiltIn,
 }
 
 impl Default for Options {
@@ -59,6 +78,7 @@ impl Default for Options {
             concurrency: 8,
             profiles: Vec::new(),
             first_contact: FirstContact::Required,
+            server: Server::Elsewhere,
         }
     }
 }
@@ -71,6 +91,8 @@ pub struct Session {
     gate: Gate,
     started: Instant,
     started_at: SystemTime,
+    /// How many cases have waited in vain.
+    late: AtomicUsize,
     results: Mutex<BTreeMap<String, CaseReport>>,
 }
 
@@ -84,6 +106,7 @@ impl Session {
             options,
             started: Instant::now(),
             started_at: SystemTime::now(),
+            late: AtomicUsize::new(0),
             results: Mutex::default(),
         }
     }
@@ -91,6 +114,11 @@ impl Session {
     /// The server under test.
     pub fn target(&self) -> &Target {
         &self.target
+    }
+
+    /// The URL to play cases at again; nothing where the server ends with the run.
+    pub fn own_url(&self) -> Option<&str> {
+        (self.options.server == Server::Elsewhere).then(|| self.target.url())
     }
 
     /// Makes the first contact, unless the options skip it.
@@ -128,7 +156,7 @@ impl Session {
     }
 
     async fn play_now(&self, case: &Case) -> CaseReport {
-        let context = Context::new(Arc::clone(&self.target), self.options.timeout_scale);
+        let context = Context::new(Arc::clone(&self.target), self.patience());
         let started = Instant::now();
         let outcome = AssertUnwindSafe(case.play(context.clone()))
             .catch_unwind()
@@ -141,6 +169,9 @@ impl Session {
         let duration = started.elapsed();
         let trace = context.trace();
         let timed_out = matches!(&outcome, Err(Failure::Breach(fault)) if fault.timed_out);
+        if timed_out {
+            self.late.fetch_add(1, Ordering::Relaxed);
+        }
         let mut report = judge(case, outcome, monitor::check(&trace));
         report.duration_ms = millis(duration);
         if report.verdict != Verdict::Pass {
@@ -151,6 +182,13 @@ impl Session {
             self.gate.check_after(&case.id).await;
         }
         report
+    }
+
+    /// What deadlines are multiplied by: less once many cases have waited in vain, so that a server
+    /// that loses messages fails in seconds and not in minutes.
+    fn patience(&self) -> f64 {
+        let lost = self.late.load(Ordering::Relaxed) >= PATIENT_FOR;
+        self.options.timeout_scale * if lost { IMPATIENCE } else { 1.0 }
     }
 
     /// The report of the cases played until now, in the order of `cases`.

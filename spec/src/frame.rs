@@ -6,11 +6,12 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 /// A file of the table: the frames of one message.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(title = "frames")]
+#[schemars(title = "frames", example = json!({"message":"op","frames":[{"name":"array","valid":false,"requirements":["close.not-json"],"text":"[]"}]}))]
 pub struct FrameTable {
     /// The schema that the file follows, for editors.
     #[serde(rename = "$schema", default, skip_serializing_if = "Option::is_none")]

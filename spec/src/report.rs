@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::profile::Profile;
 use crate::requirement::Level;
@@ -11,9 +12,10 @@ pub const REPORT_VERSION: u32 = 1;
 
 /// The outcome of one run of the suite against one target.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[schemars(title = "report")]
+#[schemars(title = "report", example = json!({"version":1,"suite":{"name":"collab-conformance","version":"0.1.0"},"target":"ws://127.0.0.1:8000/ws","started_at_ms":1_700_000_000_000_u64,"duration_ms":5_000,"summary":{"pass":1,"fail":0,"warn":0,"not_applicable":0,"untestable":0,"error":0},"cases":[{"id":"sync/at-head","title":"a client at the head gets the text","verdict":"pass","profile":"core","requirements":["sync.at-head"],"duration_ms":3}],"requirements":[{"id":"sync.at-head","level":"MUST","verdict":"pass","cases":["sync/at-head"]}]}))]
 pub struct Report {
     /// The version of this format: 1.
+    #[schemars(range(min = 1, max = 1))]
     pub version: u32,
     /// The suite that made the report.
     pub suite: Suite,

@@ -2,11 +2,15 @@
 //!
 //! Deliberately absent: loops, conditions, sleeps. What needs them is a code case of a suite.
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::close::CloseCode;
 use crate::profile::Profile;
+use crate::requirement;
 
 /// A scenario: a short conversation with a server and what must come back.
 ///
@@ -14,7 +18,7 @@ use crate::profile::Profile;
 /// characters long.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(title = "scenario")]
+#[schemars(title = "scenario", example = json!({"id":"transport/ack","title":"a hello is answered with an ack","requirements":["session.ack-first"],"steps":[{"step":"connect","on":"A"},{"step":"send","on":"A","frame":{"type":"hello","doc_id":"${doc}","client_id":"A"}},{"step":"expect","on":"A","frame":{"type":"hello_ack","doc_id":"${doc}","server_seq":0}}]}))]
 pub struct Scenario {
     /// The schema that the file follows, for editors.
     #[serde(rename = "$schema", default, skip_serializing_if = "Option::is_none")]
@@ -209,6 +213,134 @@ pub enum Step {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         body: Option<Value>,
     },
+}
+
+impl Step {
+    /// The connections that the step opens.
+    pub fn opens(&self) -> &[String] {
+        match self {
+            Self::Connect { on, .. } => on.names(),
+            Self::Join { on, .. } => std::slice::from_ref(on),
+            _ => &[],
+        }
+    }
+
+    /// The connections that must be open before the step.
+    pub fn uses(&self) -> Vec<&str> {
+        match self {
+            Self::Connect { .. } | Self::Join { .. } | Self::Get { .. } => Vec::new(),
+            Self::Send { on, .. }
+            | Self::SendText { on, .. }
+            | Self::SendFragments { on, .. }
+            | Self::SendBytes { on, .. }
+            | Self::ExpectClose { on, .. }
+            | Self::Disconnect { on }
+            | Self::Drop { on }
+            | Self::StopReading { on }
+            | Self::ResumeReading { on } => vec![on],
+            Self::Expect { on, .. } | Self::ExpectUnordered { on, .. } => {
+                on.names().iter().map(String::as_str).collect()
+            }
+            Self::Barrier { via, on, .. } => std::iter::once(via)
+                .chain(on.names())
+                .map(String::as_str)
+                .collect(),
+        }
+    }
+
+    /// The requirement that the step names itself.
+    pub fn requirement(&self) -> Option<&str> {
+        match self {
+            Self::Join { requirement, .. }
+            | Self::Expect { requirement, .. }
+            | Self::ExpectUnordered { requirement, .. }
+            | Self::ExpectClose { requirement, .. }
+            | Self::Barrier { requirement, .. } => requirement.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Whether a failure of the step names the requirement, in a scenario that is about `about`.
+    fn names(&self, requirement: &str, about: &str) -> bool {
+        let standard = match self {
+            Self::Join { head: 0, .. } => "session.new-document",
+            Self::Disconnect { .. } => "close.client-close",
+            _ => about,
+        };
+        self.looks() && self.requirement().unwrap_or(standard) == requirement
+    }
+
+    /// Whether a server can fail the step.
+    pub fn looks(&self) -> bool {
+        !matches!(
+            self,
+            Self::Connect { .. }
+                | Self::Send { .. }
+                | Self::SendText { .. }
+                | Self::SendFragments { .. }
+                | Self::SendBytes { .. }
+                | Self::Drop { .. }
+                | Self::StopReading { .. }
+                | Self::ResumeReading { .. }
+        )
+    }
+}
+
+impl Scenario {
+    /// What no schema can say is wrong, a sentence each: requirements that do not exist, connections
+    /// opened twice or not at all, close codes that no server may send, nothing looked at.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.title.trim().is_empty() || self.title.chars().count() > 100 {
+            problems.push("/title: a title has 1 to 100 characters".to_owned());
+        }
+        for (index, id) in self.requirements.iter().enumerate() {
+            if requirement::find(id).is_none() {
+                problems.push(format!(
+                    "/requirements/{index}: the specification has no {id:?}"
+                ));
+            }
+        }
+        let mut open: BTreeSet<&str> = BTreeSet::new();
+        for (index, step) in self.steps.iter().enumerate() {
+            let mut wrong = |what: String| problems.push(format!("/steps/{index}: {what}"));
+            for name in step.opens() {
+                if !open.insert(name) {
+                    wrong(format!("the connection {name:?} is opened twice"));
+                }
+            }
+            for name in step.uses() {
+                if !open.contains(name) {
+                    wrong(format!("the connection {name:?} is not open"));
+                }
+            }
+            if let Some(id) = step.requirement()
+                && requirement::find(id).is_none()
+            {
+                wrong(format!("the specification has no requirement {id:?}"));
+            }
+            if let Step::ExpectClose { codes, .. } = step {
+                let unknown = codes.iter().find(|code| !is_close_code(**code));
+                if let Some(code) = unknown {
+                    wrong(format!("no server may close with {code}"));
+                }
+            }
+        }
+        let about = self.requirements.first().map_or("", String::as_str);
+        if !self.steps.iter().any(|step| step.names(about, about)) {
+            problems.push(format!(
+                "/requirements/0: no step that fails names {about:?}, which the scenario is about"
+            ));
+        }
+        if !self.steps.iter().any(Step::looks) {
+            problems.push("/steps: no step looks at what the server does".to_owned());
+        }
+        problems
+    }
+}
+
+fn is_close_code(code: u16) -> bool {
+    code == 1006 || CloseCode::from_code(code).is_some()
 }
 
 /// What a message of bytes says that it is.

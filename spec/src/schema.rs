@@ -101,7 +101,16 @@ fn union(
 ) -> SchemaFile {
     let mut generator = generator();
     let members = members(&mut generator);
-    let schema = json!({ "title": name, "description": description, "oneOf": members });
+    let examples: Vec<Value> = members
+        .iter()
+        .filter_map(|member| member["examples"].get(0).cloned())
+        .collect();
+    let schema = json!({
+        "title": name,
+        "description": description,
+        "oneOf": members,
+        "examples": examples,
+    });
     file(name, schema, generator)
 }
 

@@ -2,13 +2,14 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::message::Op;
 
 /// A file of vectors about one rule.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(title = "vectors")]
+#[schemars(title = "vectors", example = json!({"title":"one letter","requirements":["crdt.walk"],"vectors":[{"name":"a","ops":[{"type":"ins","parent_id":[0,"root"],"id":[1,"A"],"value":"a"}],"text":"a"}]}))]
 pub struct VectorFile {
     /// The schema that the file follows, for editors.
     #[serde(rename = "$schema", default, skip_serializing_if = "Option::is_none")]

@@ -1,6 +1,8 @@
 //! Every order of small histories, and documents that are long, deep and wide.
 
-use collab_spec::id::ParentId;
+use std::collections::BTreeSet;
+
+use collab_spec::id::{ElementId, ParentId};
 use collab_spec::message::{Op, OpSubmission};
 
 use crate::case::{Case, Weight};
@@ -235,6 +237,7 @@ async fn every_order(context: Context, history: &History) -> Outcome {
     for (number, order) in permutations(history.steps.len()).into_iter().enumerate() {
         let doc_id = format!("{}-{number}", context.doc_id());
         let mut clients: Vec<Client> = Vec::new();
+        let mut there: BTreeSet<ElementId> = BTreeSet::new();
         for &index in &order {
             let (replica, step) = history.steps[index];
             let known = clients
@@ -250,10 +253,20 @@ async fn every_order(context: Context, history: &History) -> Outcome {
             };
             let submission = submission(&clients[at], step);
             clients[at].submit(&submission);
+            let waits = submission
+                .op
+                .dependency()
+                .is_some_and(|id| !there.contains(id));
+            if !waits && let Op::Ins(insert) = &submission.op {
+                there.insert(insert.id.clone());
+            }
+            let accepted = if waits {
+                "crdt.pending-accepted"
+            } else {
+                ids::SEQ_FAN_OUT
+            };
             for client in &mut clients {
-                client
-                    .expect_echo(&submission, "crdt.pending-accepted")
-                    .await?;
+                client.expect_echo(&submission, accepted).await?;
             }
         }
         let late = context

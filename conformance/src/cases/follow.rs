@@ -3,10 +3,11 @@
 use collab_spec::id::ParentId;
 use collab_spec::message::{OpSubmission, ServerMessage};
 
-use crate::client::{Client, ROOT, under};
+use crate::client::{Client, ROOT, echo_pattern, under};
 use crate::context::Context;
 use crate::ids;
 use crate::outcome::{Failure, Outcome};
+use crate::validate::shortened;
 
 /// How a connection was brought up to date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,13 +72,14 @@ pub(super) async fn follow(
             {
                 seen += 1;
             }
-            other => {
+            _ => {
+                let expected = echo_pattern(&history[seen], Some(seen as u64 + 1));
                 return Err(Failure::breach(
                     ids::SYNC_REPLAY_EXACT,
                     format!("{} does not get {awaited}", client.name()),
                 )
-                .expected(format!("op {}: {:?}", seen + 1, history[seen].op))
-                .got(format!("{other:?}"))
+                .expected(shortened(&expected.to_string(), 600))
+                .got(shortened(&message.received.text, 600))
                 .at(message.event));
             }
         }
@@ -92,7 +94,10 @@ pub(super) async fn expect_text(
     text: &str,
     requirement: &str,
 ) -> Outcome<Client> {
-    let late = context.join("late").await?;
+    let late = context
+        .join("late")
+        .await
+        .map_err(|failure| failure.unless_late(requirement))?;
     let got = &late.synced().full_text;
     if got == text {
         return Ok(late);

@@ -189,7 +189,7 @@ mod tests {
 
     fn closed(sent: Option<u16>, code: u16, reason: &str) -> Tape {
         let mut tape = Tape::new();
-        tape.joined("A", 0, "");
+        tape.joined("A", 0, "").typed("A", 1, "x");
         if let Some(code) = sent {
             tape.event("A", What::SentClose { code });
         }
@@ -252,7 +252,7 @@ mod tests {
         let name = "n".repeat(256);
         tape.joined("B", 0, "").event("B", What::ReadingStopped);
         tape.joined(&name, 0, "");
-        for seq in 1..=1_500 {
+        for seq in 1..=1_600 {
             tape.typed(&name, seq, "x");
         }
         tape.event("B", slow());

@@ -216,6 +216,10 @@ impl Listener<'_> {
                     ids::SUBMIT_ANSWER,
                     "the op was answered more often than sent again",
                 ),
+                _ if self.is_replaying() => (
+                    ids::SYNC_REPLAY_EXACT,
+                    "the client has seen it, by its hello",
+                ),
                 _ => (ids::SEQ_FROM_BASELINE, "the op was not sent again here"),
             };
             let what = format!("the seq {seq} came again after {}: {why}", self.last);
@@ -229,6 +233,10 @@ impl Listener<'_> {
                 last.expected = Some(self.digest.text(original.event));
             }
         }
+    }
+
+    fn is_replaying(&self) -> bool {
+        self.stage == Stage::Replayed && self.last < self.head
     }
 
     fn wrong(&mut self, requirement: &str, event: usize, what: String) {

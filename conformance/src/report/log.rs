@@ -82,8 +82,10 @@ fn brief(content: &str) -> Option<String> {
     let fields = value.as_object()?;
     let text = |name: &str| fields.get(name)?.as_str();
     let number = |name: &str| fields.get(name)?.as_u64();
+    // Which of a case's documents it is, the hello says; here the room is needed for the op.
     let document = match text("doc_id")? {
         own if is_document(own) => String::new(),
+        related if related.starts_with(DOCUMENT.0) && text("type")? != "hello" => String::new(),
         other => format!(" of {other:?}"),
     };
     let (words, count) = match text("type")? {

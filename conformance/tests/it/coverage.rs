@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use collab_conformance::case::{self, Source};
-use collab_conformance::{files, ids, monitor};
+use collab_conformance::{ids, monitor};
 use collab_spec::requirement::{self, requirements};
 
 #[test]
@@ -42,7 +42,7 @@ fn every_id_that_is_cited_exists() {
         }
         if let Source::Scenario(scenario) = &case.source {
             for step in &scenario.steps {
-                if let Some(id) = files::step_requirement(step) {
+                if let Some(id) = step.requirement() {
                     cite(&case.id, id);
                 }
             }

@@ -88,9 +88,10 @@ fn each_library_stays_in_its_file() {
     assert_only("conformance", "jsonschema", &["validate.rs"]);
     assert_only("conformance", "libtest_mimic", &["mimic.rs"]);
     assert_only("conformance", "ureq", &["http.rs"]);
-    assert_only("conformance", "tokio_rustls", &["dial.rs"]);
+    assert_only("conformance", "tokio_rustls", &["dial.rs", "target.rs"]);
     assert_only("conformance", "axum", &[]);
-    assert_only("reference", "axum", &["connection.rs", "http.rs"]);
+    assert_only("reference", "axum", &["http.rs"]);
+    assert_only("reference", "tokio_tungstenite", &["connection.rs"]);
 }
 
 #[test]

@@ -57,6 +57,7 @@ fn examples_fit_their_schemas() {
             .as_array()
             .cloned()
             .unwrap_or_default();
+        assert!(!examples.is_empty(), "{name} has no example");
         for example in &examples {
             assert_eq!(
                 faults(&validator(name), example),
