@@ -126,7 +126,7 @@ impl<'a> Digest<'a> {
                 }
                 self.submissions.push(submission);
             }
-            Some(ClientMessage::Hello(_)) | None => {}
+            Some(ClientMessage::Hello(_) | ClientMessage::PresenceUpdate(_)) | None => {}
         }
     }
 

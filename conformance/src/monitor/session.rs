@@ -104,6 +104,7 @@ impl Listener<'_> {
                 self.wrong(requirement, event, "a second resync came".to_owned());
             }
             (_, ServerMessage::OpEcho(echo)) => self.echo(event, echo),
+            (_, ServerMessage::PresenceUpdate(_) | ServerMessage::PresenceSnapshot(_)) => {}
         }
     }
 
@@ -112,6 +113,8 @@ impl Listener<'_> {
             ServerMessage::HelloAck(ack) => (&ack.doc_id, ids::ACK_FIELDS),
             ServerMessage::Resync(resync) => (&resync.doc_id, ids::ONE_DOCUMENT),
             ServerMessage::OpEcho(echo) => (&echo.doc_id, ids::ONE_DOCUMENT),
+            ServerMessage::PresenceUpdate(update) => (&update.doc_id, ids::ONE_DOCUMENT),
+            ServerMessage::PresenceSnapshot(snapshot) => (&snapshot.doc_id, ids::ONE_DOCUMENT),
         };
         if *doc_id != hello.doc_id {
             let what = format!(
