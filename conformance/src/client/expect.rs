@@ -182,7 +182,7 @@ impl Client {
             return Err(unexpected(&message.message));
         };
         // Compared whole: a pattern would let further fields of the state pass.
-        if presence_state(update) == *state {
+        if pattern::same(&presence_state(update), state) {
             return Ok(());
         }
         Err(Failure::breach(

@@ -143,7 +143,16 @@ pub(super) fn too_slow_too_soon(digest: &Digest<'_>) -> Vec<Breach> {
                 "the server closed {} as slow when {came} bytes of echoes had come in all",
                 digest.name(close.event)
             );
-            let mut wrong = breach(ids::SLOW_FLOOR, close.event, what);
+            let shown = digest
+                .shown
+                .keys()
+                .any(|(doc_id, _)| *doc_id == hello.doc_id);
+            let requirement = if shown {
+                ids::PRESENCE_NEVER_SLOW
+            } else {
+                ids::SLOW_FLOOR
+            };
+            let mut wrong = breach(requirement, close.event, what);
             wrong.expected = Some(format!("no close 1013 below {MAY_WAIT} bytes"));
             found.push(wrong);
         }
@@ -189,7 +198,7 @@ mod tests {
 
     fn closed(sent: Option<u16>, code: u16, reason: &str) -> Tape {
         let mut tape = Tape::new();
-        tape.joined("A", 0, "");
+        tape.joined("A", 0, "").typed("A", 1, "x");
         if let Some(code) = sent {
             tape.event("A", What::SentClose { code });
         }
@@ -252,7 +261,7 @@ mod tests {
         let name = "n".repeat(256);
         tape.joined("B", 0, "").event("B", What::ReadingStopped);
         tape.joined(&name, 0, "");
-        for seq in 1..=1_500 {
+        for seq in 1..=1_600 {
             tape.typed(&name, seq, "x");
         }
         tape.event("B", slow());
