@@ -1,15 +1,18 @@
 //! The profile `state`: the elements behind the text, as few spans as can be.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use collab_reference::document::Document;
 use collab_reference::log::{MemoryStore, Store};
 use collab_reference::text::{SpanContent, Text};
+use collab_spec::id::Name;
 use collab_spec::message::{Op, Span, State};
+use futures_util::StreamExt;
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::client::Server;
+use crate::client::{Server, hello};
 use crate::{del, ins, logged, name, typed};
 
 /// The text of a state, and whether any two neighbours could have been one.
@@ -55,6 +58,13 @@ fn seeded(state: &State) -> Text {
     Text::from_spans(&spans, &state.pending)
 }
 
+fn author(op: &Op) -> Name {
+    match op {
+        Op::Ins(insert) => insert.id.replica_id().clone(),
+        Op::Del(_) => name("D"),
+    }
+}
+
 /// Any op of three clients with few lamports, so that they meet.
 fn op() -> impl Strategy<Value = Op> {
     let at = (1_u64..12, 0_usize..3);
@@ -76,12 +86,8 @@ proptest! {
         let store = MemoryStore::default();
         let mut document = Document::open(store.open(&name("doc")));
         for (at, op) in ops.iter().enumerate() {
-            let client = match op {
-                Op::Ins(insert) => insert.id.replica_id().clone(),
-                Op::Del(_) => name("D"),
-            };
             // An id that stands for another insert is refused.
-            let _ = document.submit(&client, &name(&at.to_string()), op);
+            let _ = document.submit(&author(op), &name(&at.to_string()), op);
         }
         let state = document.state();
         let (text, mergeable) = read(&state);
@@ -105,6 +111,42 @@ proptest! {
         }
         prop_assert_eq!(seeded.text(), document.text());
     }
+}
+
+#[test]
+fn the_vectors_of_the_specification() {
+    let shown = |ops: &[Op]| -> BTreeSet<String> {
+        let ops = ops.iter().map(|op| serde_json::to_string(op).unwrap());
+        ops.collect()
+    };
+    let mut vectors = 0;
+    for file in collab_spec::data::vectors().unwrap() {
+        for vector in file.content.vectors {
+            let Some(expected) = &vector.state else {
+                continue;
+            };
+            let mut document = Document::open(MemoryStore::default().open(&name("doc")));
+            for (at, op) in vector.ops.iter().enumerate() {
+                let _ = document.submit(&author(op), &name(&at.to_string()), op);
+            }
+            let state = document.state();
+            assert_eq!(state.elements, expected.elements, "{}", vector.name);
+            assert_eq!(
+                state.pending.len(),
+                expected.pending.len(),
+                "{}",
+                vector.name
+            );
+            assert_eq!(
+                shown(&state.pending),
+                shown(&expected.pending),
+                "{}",
+                vector.name
+            );
+            vectors += 1;
+        }
+    }
+    assert!(vectors > 0);
 }
 
 #[tokio::test]
@@ -160,9 +202,19 @@ async fn a_million_characters_join_in_one_message() {
         // Brings it into memory; what is measured is the join.
         drop(server.join(doc, "B").await);
         for profiles in [&[][..], &["state"]] {
+            let mut client = server.connect().await;
+            let mut hello = hello(doc, "B", 0);
+            hello["capabilities"] = json!(profiles);
             let started = Instant::now();
-            let (_, _, resync) = server.join_with(doc, "B", profiles).await;
-            eprintln!("{doc} {profiles:?}: {:?}", started.elapsed());
+            client.send(hello).await;
+            client.ws.next().await.unwrap().unwrap();
+            let resync = client.ws.next().await.unwrap().unwrap();
+            let bytes = resync.len();
+            eprintln!(
+                "{doc} {profiles:?}: {bytes} bytes after {:?}",
+                started.elapsed()
+            );
+            let resync: Value = serde_json::from_str(resync.to_text().unwrap()).unwrap();
             assert_eq!(resync["full_text"].as_str().unwrap().len() as u64, LENGTH);
             if let [_] = profiles {
                 assert_eq!(resync["state"]["elements"].as_array().unwrap().len(), spans);
