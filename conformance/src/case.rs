@@ -48,8 +48,10 @@ pub struct Case {
     pub id: String,
     /// What a right server does in it, in one line.
     pub title: String,
-    /// The profile that the server must offer.
+    /// The profile that the case belongs to, which the server must offer.
     pub profile: Profile,
+    /// Further profiles that the server must offer.
+    pub needs: Vec<Profile>,
     /// The requirements that it tests, the one that it is about first.
     pub requirements: Vec<String>,
     /// How long it takes.
@@ -99,6 +101,7 @@ impl Case {
             id: id.to_owned(),
             title: title.to_owned(),
             profile: Profile::Core,
+            needs: Vec::new(),
             requirements: requirements.iter().map(|id| (*id).to_owned()).collect(),
             weight: Weight::Light,
             source: Source::Code,
@@ -112,6 +115,27 @@ impl Case {
         Self { weight, ..self }
     }
 
+    /// The case as one of another profile.
+    #[must_use]
+    pub fn profile(self, profile: Profile) -> Self {
+        Self { profile, ..self }
+    }
+
+    /// The case with further profiles that the server must offer.
+    #[must_use]
+    pub fn needs(self, needs: &[Profile]) -> Self {
+        Self {
+            needs: needs.to_vec(),
+            ..self
+        }
+    }
+
+    /// The first profile that the case needs and that is not among those offered.
+    pub fn lacks(&self, offered: &[Profile]) -> Option<Profile> {
+        let needed = std::iter::once(&self.profile).chain(&self.needs);
+        needed.copied().find(|profile| !offered.contains(profile))
+    }
+
     /// The case of a scenario.
     pub fn scenario(scenario: Scenario) -> Self {
         let scenario = Arc::new(scenario);
@@ -120,6 +144,7 @@ impl Case {
             id: scenario.id.clone(),
             title: scenario.title.clone(),
             profile: scenario.profile,
+            needs: scenario.needs.clone(),
             requirements: scenario.requirements.clone(),
             weight: Weight::Light,
             source: Source::Scenario(scenario),
@@ -141,7 +166,8 @@ impl Case {
         Self {
             id: row.id(),
             title: row.title(),
-            profile: Profile::Core,
+            profile: row.profile,
+            needs: Vec::new(),
             requirements: row.requirements.clone(),
             weight: Weight::Light,
             source: Source::Frame(row),

@@ -129,7 +129,21 @@ fn step_line(step: &Step) -> String {
     let name = player::name(step);
     match step {
         Step::Connect { on, .. } => format!("{name} {}", on.names().join(", ")),
-        Step::Join { on, head, text, .. } => format!("{name} {on}: head {head}, text {text:?}"),
+        Step::Join {
+            on,
+            head,
+            text,
+            capabilities,
+            ..
+        } => {
+            let names: Vec<_> = capabilities.iter().map(|profile| profile.name()).collect();
+            let with = if names.is_empty() {
+                String::new()
+            } else {
+                format!(" with {}", names.join(", "))
+            };
+            format!("{name} {on}{with}: head {head}, text {text:?}")
+        }
         Step::Send { on, frame, .. } => format!("{on} > {frame}"),
         Step::SendText { on, text } => format!("{on} > (text) {text}"),
         Step::SendFragments { on, fragments } => format!("{on} > (fragments) {}", json!(fragments)),

@@ -11,9 +11,11 @@ use std::time::Duration;
 
 use collab_spec::id::{ElementId, Integer, Name, ParentId};
 use collab_spec::message::{
-    ClientMessage, Delete, Hello, HelloAck, Insert, Op, OpSubmission, Resync, ServerMessage,
+    ClientMessage, Delete, Hello, HelloAck, Insert, Op, OpSubmission, PresenceSnapshot, Resync,
+    ServerMessage, State,
 };
-use serde_json::Value;
+use collab_spec::profile::Profile;
+use serde_json::{Value, json};
 
 use crate::context::Context;
 use crate::ids;
@@ -52,10 +54,49 @@ pub struct Client {
     inbox: Inbox,
     ack: Option<HelloAck>,
     resync: Option<(usize, Resync)>,
+    snapshot: Option<PresenceSnapshot>,
     last: Option<String>,
     ended: Option<Incoming>,
     /// What came while a ping waited for its pong.
     kept: VecDeque<Incoming>,
+}
+
+/// What a `hello` asks for beside the document: `Ask::of(&[…]).seen(l).epoch(e)`.
+#[derive(Clone, Debug, Default)]
+pub struct Ask {
+    last_seen: u64,
+    profiles: Vec<Profile>,
+    epoch: Option<String>,
+}
+
+impl Ask {
+    /// These profiles, and nothing seen.
+    pub fn of(profiles: &[Profile]) -> Self {
+        Self {
+            profiles: profiles.to_vec(),
+            ..Self::default()
+        }
+    }
+
+    /// With a `last_seen_server_seq`.
+    #[must_use]
+    pub fn seen(self, last_seen: u64) -> Self {
+        Self { last_seen, ..self }
+    }
+
+    /// With an epoch.
+    #[must_use]
+    pub fn epoch(self, epoch: &str) -> Self {
+        Self {
+            epoch: Some(epoch.to_owned()),
+            ..self
+        }
+    }
+
+    /// Whether a profile is asked for.
+    pub fn has(&self, profile: Profile) -> bool {
+        self.profiles.contains(&profile)
+    }
 }
 
 /// How long the server may take to end TCP after the closing handshake, before we do.
@@ -113,6 +154,7 @@ impl Client {
             inbox,
             ack: None,
             resync: None,
+            snapshot: None,
             last: None,
             ended: None,
             kept: VecDeque::new(),
@@ -169,6 +211,48 @@ impl Client {
             .1
     }
 
+    /// The ack.
+    ///
+    /// # Panics
+    /// Before the ack has been expected.
+    pub fn acked(&self) -> &HelloAck {
+        self.ack.as_ref().expect("the case has expected the ack")
+    }
+
+    /// The epoch of the ack.
+    ///
+    /// Errors: a breach of `resume.ack` where it has none.
+    pub fn epoch(&self) -> Outcome<String> {
+        let epoch = self.acked().epoch.as_ref();
+        epoch.map(ToString::to_string).ok_or_else(|| {
+            let what = format!("the ack of {} carries no epoch", self.name);
+            Failure::breach(ids::RESUME_ACK, what)
+        })
+    }
+
+    /// The state of the last resync.
+    ///
+    /// Errors: a breach of `state.in-resync` where it has none.
+    ///
+    /// # Panics
+    /// Before a resync has been expected.
+    pub fn state(&self) -> Outcome<&State> {
+        self.synced().state.as_ref().ok_or_else(|| {
+            let what = format!("the resync of {} carries no state", self.name);
+            Failure::breach(ids::STATE_IN_RESYNC, what).at(self.synced_at())
+        })
+    }
+
+    /// The last presence snapshot.
+    ///
+    /// # Panics
+    /// Before a snapshot has been expected.
+    pub fn snapshot(&self) -> &PresenceSnapshot {
+        self.snapshot
+            .as_ref()
+            .expect("the case has expected a presence snapshot")
+    }
+
     // Making frames.
 
     /// An insert after `parent`, with the case's next lamport and `client_msg_id`.
@@ -212,6 +296,7 @@ impl Client {
             client_id: named(&self.client_id),
             client_msg_id: named(&self.context.next_msg_id()),
             op,
+            epoch: None,
         }
     }
 
@@ -224,6 +309,8 @@ impl Client {
             client_id: named(client_id),
             last_seen_server_seq: Integer::new(last_seen.unwrap_or(0))
                 .expect("a case's seqs are at most 2^53-1"),
+            capabilities: None,
+            epoch: None,
         };
         let mut frame =
             serde_json::to_value(ClientMessage::Hello(hello)).expect("a message is JSON");
@@ -232,6 +319,29 @@ impl Client {
         {
             fields.shift_remove("last_seen_server_seq");
         }
+        self.send_json(&frame);
+    }
+
+    /// Says `hello` and asks for profiles, in this order.
+    pub fn hello_asking(&mut self, doc_id: &str, client_id: &str, ask: &Ask) {
+        let names: Vec<&str> = ask.profiles.iter().map(|profile| profile.name()).collect();
+        let mut frame = json!({"type": "hello", "doc_id": doc_id, "client_id": client_id,
+            "last_seen_server_seq": ask.last_seen, "capabilities": names});
+        if let Some(epoch) = &ask.epoch {
+            frame["epoch"] = json!(epoch);
+        }
+        self.send_json(&frame);
+    }
+
+    /// A `presence_update` of this connection's client, as a JSON frame.
+    pub fn presence(&self, state: &Value) -> Value {
+        json!({"type": "presence_update", "doc_id": self.doc_id, "client_id": self.client_id,
+            "state": state})
+    }
+
+    /// Shows a state to the others, null to show nothing any more.
+    pub fn send_presence(&mut self, state: &Value) {
+        let frame = self.presence(state);
         self.send_json(&frame);
     }
 
@@ -342,6 +452,7 @@ impl Client {
                 client_id: named(&self.client_id),
                 client_msg_id: named(&format!("barrier-{lamport}-{kind}")),
                 op,
+                epoch: None,
             });
         self.submit_all(&pair);
         pair

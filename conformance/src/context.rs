@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use collab_spec::profile::Profile;
 use serde_json::Value;
 
-use crate::client::Client;
+use crate::client::{Ask, Client};
 use crate::dial::OpenError;
 use crate::http;
 use crate::ids;
@@ -177,6 +178,29 @@ impl Context {
         let mut client = self.connect(name).await?;
         client.hello(doc_id, client_id, Some(0));
         client.expect_joined().await?;
+        Ok(client)
+    }
+
+    /// As [`Context::join`], asking for profiles, all of which are granted.
+    pub async fn join_asking(&self, name: &str, profiles: &[Profile]) -> Outcome<Client> {
+        let mut client = self.connect(name).await?;
+        let ask = Ask::of(profiles);
+        client.hello_asking(self.doc_id(), name, &ask);
+        client.expect_joined_asking(&ask).await?;
+        Ok(client)
+    }
+
+    /// Opens a WebSocket and says `hello` for the case's document as `ask` says. The ack has come
+    /// and grants everything; what follows is still to be expected.
+    pub async fn reconnect_asking(
+        &self,
+        name: &str,
+        client_id: &str,
+        ask: &Ask,
+    ) -> Outcome<Client> {
+        let mut client = self.connect(name).await?;
+        client.hello_asking(self.doc_id(), client_id, ask);
+        client.expect_ack_asking(ask).await?;
         Ok(client)
     }
 

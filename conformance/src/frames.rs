@@ -2,7 +2,8 @@
 
 use collab_spec::frame::{FrameTable, MessageType};
 use collab_spec::message::ClientMessage;
-use serde_json::json;
+use collab_spec::profile::Profile;
+use serde_json::{Value, json};
 
 use crate::client::{Client, echo_pattern};
 use crate::context::Context;
@@ -20,6 +21,8 @@ pub struct Row {
     pub name: String,
     /// The text message.
     pub text: String,
+    /// The profile that is on where it is sent.
+    pub profile: Profile,
     /// Whether it is valid.
     pub valid: bool,
     /// The requirements that it tests.
@@ -41,6 +44,7 @@ impl Row {
         let what = self.name.replace('-', " ");
         let message = self.message.name();
         match (self.valid, self.message) {
+            (true, MessageType::PresenceUpdate) => format!("{message}, {what}: passed on"),
             (true, MessageType::Hello) => format!("{message}, {what}: acked and synced"),
             (true, _) => format!("{message}, {what}: accepted and echoed"),
             (false, _) => format!("{message}, {what}: closed with 1002"),
@@ -64,19 +68,20 @@ pub fn rows(table: &FrameTable) -> Vec<Row> {
             message: table.message,
             name: row.name.clone(),
             text: row.text.clone(),
+            profile: row.profile,
             valid: row.valid,
             requirements: row.requirements.clone(),
         })
         .collect()
 }
 
-/// Sends the message of a row, with a bystander in the document.
+/// Sends the message of a row, with a bystander in the document who has the row's profile as well.
 pub async fn play(row: &Row, context: Context) -> Outcome {
     let text = interpolate_text(&row.text, context.doc_id());
-    let mut bystander = context.join("bystander").await?;
+    let mut bystander = join(row, &context, "bystander").await?;
     let mut client = match row.message {
         MessageType::Hello => context.connect("A").await?,
-        _ => context.join("A").await?,
+        _ => join(row, &context, "A").await?,
     };
     client.send_text(&text);
     if row.valid {
@@ -90,6 +95,13 @@ pub async fn play(row: &Row, context: Context) -> Outcome {
         ids::CLOSE_ISOLATED
     };
     bystander.barrier(&mut [], requirement).await
+}
+
+async fn join(row: &Row, context: &Context, name: &str) -> Outcome<Client> {
+    match row.profile {
+        Profile::Core => context.join(name).await,
+        profile => context.join_asking(name, &[profile]).await,
+    }
 }
 
 async fn accepted(row: &Row, text: &str, client: &mut Client, bystander: &mut Client) -> Outcome {
@@ -107,6 +119,18 @@ async fn accepted(row: &Row, text: &str, client: &mut Client, bystander: &mut Cl
                 .expect(&pattern, row.requirement())
                 .await
                 .map(drop)
+        }
+        Some(ClientMessage::PresenceUpdate(update)) => {
+            let state = update.state.map_or(Value::Null, Value::Object);
+            bystander
+                .expect_presence("A", &state, row.requirement())
+                .await?;
+            // The sender gets nothing of it.
+            let pair = bystander.send_barrier();
+            client
+                .expect_barrier(&pair, ids::PRESENCE_PASSED_ON)
+                .await?;
+            bystander.expect_barrier(&pair, row.requirement()).await
         }
         None => Err(Failure::Harness(format!(
             "the table says that {} is valid, and the specification's types do not take it",

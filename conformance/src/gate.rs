@@ -1,14 +1,17 @@
 //! The first contact: whether there is a server at all that is worth playing cases against.
 //!
 //! It is made before the first case, and again after a case that waited in vain, so that a server
-//! that is dead costs seconds and not a deadline a case.
+//! that is dead costs seconds and not a deadline a case. The first one also finds out which profiles
+//! the server offers.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
+use collab_spec::profile::Profile;
 use tokio::sync::Mutex;
 
-use crate::client::ROOT;
+use crate::client::{Ask, ROOT};
 use crate::context::Context;
 use crate::dial::OpenError;
 use crate::ids;
@@ -28,24 +31,26 @@ pub enum NoContact {
     WrongServer(String),
 }
 
-/// Opens a WebSocket, says `hello` for a fresh document, and submits one op.
+/// Opens a WebSocket, says `hello` for a fresh document, and submits one op; then asks in another
+/// connection's `hello` for every profile, and gives those that the server turns on.
 ///
 /// Errors: what did not come.
-pub async fn first_contact(target: &Arc<Target>, scale: f64) -> Result<(), NoContact> {
+pub async fn first_contact(
+    target: &Arc<Target>,
+    scale: f64,
+) -> Result<BTreeSet<Profile>, NoContact> {
     let context = Context::new(Arc::clone(target), scale);
     let result = match context.open("first-contact", Buffers::Usual).await {
         Err(OpenError::NoConnection(why)) => Err(NoContact::NoServer(why)),
         Err(OpenError::NoWebSocket(why)) => Err(NoContact::WrongServer(why)),
         Ok(mut client) => {
-            let talk: Outcome = async {
+            let talk: Outcome<BTreeSet<Profile>> = async {
                 client.hello(context.doc_id(), "first-contact", Some(0));
                 client.expect_joined().await?;
                 let submission = client.insert(&ROOT, 'x');
                 client.submit(&submission);
-                client
-                    .expect_echo(&submission, ids::SEQ_FAN_OUT)
-                    .await
-                    .map(drop)
+                client.expect_echo(&submission, ids::SEQ_FAN_OUT).await?;
+                offered(&context).await
             }
             .await;
             talk.map_err(|failure| NoContact::WrongServer(words(&failure)))
@@ -53,6 +58,19 @@ pub async fn first_contact(target: &Arc<Target>, scale: f64) -> Result<(), NoCon
     };
     context.abandon_all().await;
     result
+}
+
+/// The profiles that the ack of a `hello` with all of them turns on.
+async fn offered(context: &Context) -> Outcome<BTreeSet<Profile>> {
+    let mut client = context.connect("first-contact").await?;
+    let all: Vec<Profile> = Profile::ALL
+        .into_iter()
+        .filter(|profile| *profile != Profile::Core)
+        .collect();
+    client.hello_asking(context.doc_id(), "first-contact", &Ask::of(&all));
+    let granted = client.expect_ack().await?.capabilities.unwrap_or_default();
+    let granted = granted.iter().filter_map(|name| Profile::from_name(name));
+    Ok(granted.chain([Profile::Core]).collect())
 }
 
 fn words(failure: &Failure) -> String {
@@ -84,6 +102,7 @@ pub struct Gate {
 struct State {
     shut: Option<String>,
     last_check: Option<Instant>,
+    offered: BTreeSet<Profile>,
 }
 
 impl Gate {
@@ -101,16 +120,24 @@ impl Gate {
         self.state.lock().await.shut.clone()
     }
 
+    /// The profiles that the first contact found; none before it.
+    pub async fn offered(&self) -> Vec<Profile> {
+        self.state.lock().await.offered.iter().copied().collect()
+    }
+
     /// Makes the first contact, and shuts the gate where it fails.
     ///
     /// Errors: why it is shut.
     pub async fn open(&self) -> Result<(), NoContact> {
         let mut state = self.state.lock().await;
         let contact = first_contact(&self.target, self.scale).await;
-        if let Err(NoContact::NoServer(why) | NoContact::WrongServer(why)) = &contact {
-            state.shut = Some(format!("the first contact failed: {why}"));
+        match &contact {
+            Ok(offered) => state.offered.clone_from(offered),
+            Err(NoContact::NoServer(why) | NoContact::WrongServer(why)) => {
+                state.shut = Some(format!("the first contact failed: {why}"));
+            }
         }
-        contact
+        contact.map(drop)
     }
 
     /// After `case` waited in vain: makes the first contact again, unless somebody has since then.

@@ -100,6 +100,56 @@ ids! {
     SLOW_FLOOR = "slow.floor";
     /// Who reads is not closed as slow.
     SLOW_READERS_SAFE = "slow.readers-safe";
+    /// The ack says what is on.
+    PROFILES_ACK = "profiles.ack";
+    /// What is off is not there.
+    PROFILES_OFF = "profiles.off-is-core";
+    /// With `resume` the ack says epoch and sync.
+    RESUME_ACK = "resume.ack";
+    /// One history, one epoch.
+    RESUME_ONE_EPOCH = "resume.one-epoch";
+    /// L = 0, with `resume`.
+    RESUME_ZERO = "resume.zero";
+    /// A hello without an epoch.
+    RESUME_NO_EPOCH = "resume.no-epoch";
+    /// A hello of another epoch.
+    RESUME_OTHER_EPOCH = "resume.other-epoch";
+    /// L = H, with `resume`.
+    RESUME_AT_HEAD = "resume.at-head";
+    /// 0 < L < H, with `resume`.
+    RESUME_REPLAY = "resume.replay";
+    /// L > H, with `resume`.
+    RESUME_BEYOND_HEAD = "resume.beyond-head";
+    /// An op of another epoch is refused.
+    RESUME_OTHER_OP_EPOCH = "resume.other-op-epoch";
+    /// An op with a malformed epoch is refused.
+    RESUME_OP_EPOCH_INVALID = "resume.op-epoch-invalid";
+    /// An op's epoch is not echoed.
+    RESUME_EPOCH_NOT_CONTENT = "resume.epoch-not-content";
+    /// With `state` a resync carries it.
+    STATE_IN_RESYNC = "state.in-resync";
+    /// All elements in order.
+    STATE_ELEMENTS = "state.elements";
+    /// Spans that could be one are one.
+    STATE_CANONICAL = "state.canonical";
+    /// The spans' texts are the text.
+    STATE_TEXT = "state.text";
+    /// The ops that wait.
+    STATE_PENDING = "state.pending";
+    /// Presence goes to the others with the profile.
+    PRESENCE_PASSED_ON = "presence.passed-on";
+    /// Presence is passed on as it is.
+    PRESENCE_OPAQUE = "presence.opaque";
+    /// Presence carries its fields alone.
+    PRESENCE_EXACT_FIELDS = "presence.exact-fields";
+    /// One snapshot after the sync.
+    PRESENCE_SNAPSHOT = "presence.snapshot";
+    /// The newest state wins.
+    PRESENCE_NEWEST = "presence.newest";
+    /// Who leaves shows nothing.
+    PRESENCE_LEAVING = "presence.leaving";
+    /// Presence is no reason for 1013.
+    PRESENCE_NEVER_SLOW = "presence.never-slow";
     /// The closing handshake is completed.
     CLOSE_CLIENT_CLOSE = "close.client-close";
 }

@@ -102,6 +102,9 @@ struct Run {
     /// Play only this profile's cases (repeatable)
     #[arg(long, value_name = "NAME")]
     profile: Vec<String>,
+    /// Fail where the server does not offer this profile (repeatable)
+    #[arg(long, value_name = "NAME")]
+    require_profile: Vec<String>,
     /// Write the results as JSON
     #[arg(long, value_name = "FILE.json")]
     report: Option<PathBuf>,
@@ -282,8 +285,16 @@ fn finish(arguments: &Run, session: &Session, cases: &[Case]) -> Result<u8, Stop
     if let Some(path) = &arguments.report {
         files::write_report(path, &results).map_err(|error| Stop(HARNESS, error))?;
     }
+    let lacking = session.lacking();
+    for profile in &lacking {
+        eprintln!(
+            "error: the server does not offer the profile `{profile}`, as --require-profile demands; \
+             it offers: {}",
+            names(session.offered())
+        );
+    }
     let summary = &results.summary;
-    if summary.fail > 0 {
+    if summary.fail > 0 || !lacking.is_empty() {
         return Ok(SERVER_FAILED);
     }
     if summary.error > 0 {
@@ -307,28 +318,29 @@ fn options(arguments: &Run) -> Result<Options, Stop> {
     if arguments.test_threads == 0 {
         return usage("--test-threads 0 plays nothing; write 1 or more".to_owned());
     }
-    let mut profiles = Vec::new();
-    for name in &arguments.profile {
-        match Profile::ALL
-            .into_iter()
-            .find(|profile| profile.name() == name)
-        {
-            Some(profile) => profiles.push(profile),
-            None => {
-                let known: Vec<_> = Profile::ALL.iter().map(|profile| profile.name()).collect();
-                let known = known.join(", ");
-                return usage(format!(
-                    "there is no profile `{name}`; the profiles are: {known}"
-                ));
-            }
-        }
-    }
     Ok(Options {
         timeout_scale: scale,
         concurrency: arguments.test_threads,
-        profiles,
+        profiles: profiles(&arguments.profile)?,
+        required: profiles(&arguments.require_profile)?,
         ..Options::default()
     })
+}
+
+fn profiles(given: &[String]) -> Result<Vec<Profile>, Stop> {
+    let known = |name: &String| {
+        Profile::from_name(name).ok_or_else(|| {
+            let known = names(&Profile::ALL);
+            let sentence = format!("there is no profile `{name}`; the profiles are: {known}");
+            Stop(USAGE, sentence)
+        })
+    };
+    given.iter().map(known).collect()
+}
+
+fn names(profiles: &[Profile]) -> String {
+    let names: Vec<_> = profiles.iter().map(|profile| profile.name()).collect();
+    names.join(", ")
 }
 
 fn libtest_arguments(arguments: &Run) -> Result<Arguments, Stop> {

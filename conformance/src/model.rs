@@ -4,8 +4,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use collab_spec::id::{ElementId, ParentId};
-use collab_spec::message::{Insert, Op};
+use collab_spec::id::{ElementId, Integer, ParentId};
+use collab_spec::message::{Delete, Insert, Op, Span, State};
 
 /// A document as a tree.
 #[derive(Clone, Debug, Default)]
@@ -51,24 +51,77 @@ impl Model {
         }
     }
 
+    /// A document that goes on from a state, of which nothing before is known.
+    ///
+    /// Source: `state.seeded`; an element's parent is the nearest element before it with a smaller
+    /// id. What a tombstone once held is lost, and matters no more.
+    pub fn seeded(state: &State) -> Self {
+        let mut model = Self::new();
+        // The elements before the next one whose ids are smaller than all that followed them.
+        let mut smaller: Vec<ElementId> = Vec::new();
+        for (id, value) in state.elements.iter().flat_map(elements_of) {
+            while smaller
+                .last()
+                .is_some_and(|before| order(before) > order(&id))
+            {
+                smaller.pop();
+            }
+            let parent_id = smaller
+                .last()
+                .map_or(ParentId::Root, |parent| ParentId::Element(parent.clone()));
+            smaller.push(id.clone());
+            model.integrate(&Op::Ins(Insert {
+                parent_id,
+                id: id.clone(),
+                value: value.unwrap_or('\u{fffd}'),
+            }));
+            if value.is_none() {
+                model.integrate(&Op::Del(Delete { id }));
+            }
+        }
+        for op in &state.pending {
+            model.integrate(op);
+        }
+        model
+    }
+
     /// The visible text.
     ///
     /// Source: `crdt.walk`.
     pub fn text(&self) -> String {
-        let mut text = String::new();
+        let visible = |element: &&Element| !element.deleted;
+        let elements = self.walk().into_iter().filter(visible);
+        elements.map(|element| element.value).collect()
+    }
+
+    /// The elements in canonical form, and the ops that wait, in no order.
+    ///
+    /// Source: `state.elements`, `state.canonical`, `state.pending`.
+    pub fn state(&self) -> State {
+        State {
+            elements: self
+                .walk()
+                .chunk_by(|a, b| one_span(a, b))
+                .map(span)
+                .collect(),
+            pending: self.pending(),
+        }
+    }
+
+    /// Every element, deleted ones included, in document order.
+    fn walk(&self) -> Vec<&Element> {
+        let mut found = Vec::new();
         // What is still to be visited, the next last. A stack of its own: documents are deep.
         let mut stack: Vec<&ElementId> = self.children_of(&ParentId::Root).rev().collect();
         while let Some(id) = stack.pop() {
             let element = &self.elements[self.places[id]];
-            if !element.deleted {
-                text.push(element.value);
-            }
+            found.push(element);
             stack.extend(
                 self.children_of(&ParentId::Element(element.id.clone()))
                     .rev(),
             );
         }
-        text
+        found
     }
 
     /// The ops that wait, in no order, each once.
@@ -109,10 +162,8 @@ impl Model {
 
     fn add(&mut self, insert: &Insert) {
         let siblings = self.children.entry(insert.parent_id.clone()).or_default();
-        // Descending: lamport first, then replica id (`crdt.sibling-order`).
-        let key = |id: &ElementId| (id.lamport(), id.replica_id().as_str().to_owned());
-        let new = key(&insert.id);
-        let place = siblings.partition_point(|sibling| key(sibling) > new);
+        // Descending (`crdt.sibling-order`).
+        let place = siblings.partition_point(|sibling| order(sibling) > order(&insert.id));
         siblings.insert(place, insert.id.clone());
         self.reserved.remove(&insert.id);
         self.places.insert(insert.id.clone(), self.elements.len());
@@ -121,6 +172,41 @@ impl Model {
             value: insert.value,
             deleted: false,
         });
+    }
+}
+
+/// What ids are ordered by: the lamport, then the replica id (`crdt.lamport-order`).
+fn order(id: &ElementId) -> (u64, &str) {
+    (id.lamport(), id.replica_id().as_str())
+}
+
+/// The elements of a span, a tombstone without a value; none beyond the greatest lamport.
+fn elements_of(span: &Span) -> Vec<(ElementId, Option<char>)> {
+    let (first, values): (_, Vec<Option<char>>) = match span {
+        Span::Text { id, text } => (id, text.chars().map(Some).collect()),
+        Span::Deleted { id, deleted } => (id, (0..deleted.value()).map(|_| None).collect()),
+    };
+    let ids = (first.lamport()..)
+        .map_while(|lamport| ElementId::new(Integer::new(lamport)?, first.replica_id().clone()));
+    ids.zip(values).collect()
+}
+
+/// Whether two adjacent elements belong into one span.
+fn one_span(first: &Element, second: &Element) -> bool {
+    first.id.replica_id() == second.id.replica_id()
+        && first.id.lamport() + 1 == second.id.lamport()
+        && first.deleted == second.deleted
+}
+
+/// The span of elements that belong into one.
+fn span(elements: &[&Element]) -> Span {
+    let id = elements[0].id.clone();
+    if elements[0].deleted {
+        let deleted = Integer::new(elements.len() as u64).expect("memory holds fewer than 2^53");
+        Span::Deleted { id, deleted }
+    } else {
+        let text = elements.iter().map(|element| element.value).collect();
+        Span::Text { id, text }
     }
 }
 
@@ -192,6 +278,43 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn every_state_of_the_vectors_holds_and_is_a_beginning() {
+        let mut states = 0;
+        for file in data::vectors().unwrap() {
+            for vector in &file.content.vectors {
+                let name = format!("{}: {}", file.path, vector.name);
+                let mut model = Model::new();
+                vector.ops.iter().for_each(|op| model.integrate(op));
+                let state = model.state();
+                if let Some(wanted) = &vector.state {
+                    states += 1;
+                    assert_eq!(state.elements, wanted.elements, "{name}");
+                    let wanted = sorted(wanted.pending.clone());
+                    assert_eq!(sorted(state.pending.clone()), wanted, "{name}");
+                }
+                // Seeded after any number of the ops, the rest makes the same of it.
+                for split in 0..=vector.ops.len() {
+                    let mut model = Model::new();
+                    vector.ops[..split]
+                        .iter()
+                        .for_each(|op| model.integrate(op));
+                    let mut seeded = Model::seeded(&model.state());
+                    vector.ops[split..]
+                        .iter()
+                        .for_each(|op| seeded.integrate(op));
+                    assert_eq!(seeded.text(), vector.text, "{name} from {split}");
+                    assert_eq!(
+                        seeded.state().elements,
+                        state.elements,
+                        "{name} from {split}"
+                    );
+                }
+            }
+        }
+        assert!(states > 0, "the specification has vectors of states");
     }
 
     #[test]

@@ -7,7 +7,10 @@ mod close;
 mod digest;
 mod history;
 mod message;
+mod presence;
+mod profiles;
 mod session;
+mod state;
 #[cfg(test)]
 mod testing;
 mod text;
@@ -58,7 +61,12 @@ pub fn check(trace: &Trace) -> Vec<Breach> {
         history::one_seq_an_op,
         history::sender_order,
         history::heads,
-        text::resync_text,
+        text::resyncs,
+        state::form,
+        profiles::acks,
+        profiles::off_is_core,
+        profiles::one_epoch,
+        presence::check,
         close::codes,
         close::reasons,
         close::unprovoked,

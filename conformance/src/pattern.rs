@@ -112,6 +112,21 @@ pub fn interpolate_text(text: &str, doc_id: &str) -> String {
     text.replace("${doc}", doc_id)
 }
 
+/// Whether two values are the same JSON: the order of fields and the spelling of numbers aside.
+pub fn same(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
+        }
+        (Value::Object(a), Value::Object(b)) => {
+            let field = |(name, a): (&String, &Value)| b.get(name).is_some_and(|b| same(a, b));
+            a.len() == b.len() && a.iter().all(field)
+        }
+        _ => a == b,
+    }
+}
+
 /// The mismatches in one sentence.
 pub fn sentence(mismatches: &[Mismatch]) -> String {
     const NAMED: usize = 4;

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use collab_spec::profile::Profile;
 use collab_spec::scenario::{BytesKind, Connections, Scenario, Step};
 use serde_json::{Value, json};
 
-use crate::client::Client;
+use crate::client::{Ask, Client};
 use crate::context::Context;
 use crate::ids;
 use crate::outcome::{Failure, Outcome};
@@ -74,6 +75,7 @@ impl Player<'_> {
                 on,
                 client_id,
                 doc_id,
+                capabilities,
                 head,
                 text,
                 requirement,
@@ -82,7 +84,12 @@ impl Player<'_> {
                 let doc_id = self.text(doc_id.as_deref().unwrap_or("${doc}"));
                 let text = self.text(text);
                 let mut client = self.context.connect(on).await?;
-                client.hello(&doc_id, &client_id, Some(0));
+                let ask = Ask::of(capabilities);
+                if capabilities.is_empty() {
+                    client.hello(&doc_id, &client_id, Some(0));
+                } else {
+                    client.hello_asking(&doc_id, &client_id, &ask);
+                }
                 // An empty document is only a beginning; any other is what the scenario is about.
                 let beginning = *head == 0 && requirement.is_none();
                 let about = if beginning {
@@ -90,7 +97,7 @@ impl Player<'_> {
                 } else {
                     self.requirement(requirement)
                 };
-                let joined = expect_joined(&mut client, *head, &text, &about).await;
+                let joined = expect_joined(&mut client, &ask, *head, &text, &about).await;
                 self.clients.insert(on.clone(), client);
                 joined
             }
@@ -265,10 +272,17 @@ impl Player<'_> {
     }
 }
 
-/// The ack and the resync of a join, both at `head`, the resync with `text`.
-async fn expect_joined(client: &mut Client, head: u64, text: &str, requirement: &str) -> Outcome {
+/// The ack and the resync of a join, both at `head`, the resync with `text`; then what was asked for.
+async fn expect_joined(
+    client: &mut Client,
+    ask: &Ask,
+    head: u64,
+    text: &str,
+    requirement: &str,
+) -> Outcome {
     let ack = json!({"type": "hello_ack", "doc_id": client.doc_id()});
     let ack = client.expect(&ack, requirement).await?;
+    client.check_granted(ask)?;
     if client.head() != head {
         let what = format!(
             "the head in the ack of {} is {}, not {head}",
@@ -295,6 +309,9 @@ async fn expect_joined(client: &mut Client, head: u64, text: &str, requirement: 
             synced.server_seq.value()
         );
         return Err(wrong(what));
+    }
+    if ask.has(Profile::Presence) {
+        client.expect_snapshot().await?;
     }
     Ok(())
 }

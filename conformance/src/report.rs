@@ -106,6 +106,18 @@ pub fn summary_text(report: &Report) -> String {
             let _ = writeln!(text, "{count:>5} {verdict}{meaning}");
         }
     }
+    if !report.profiles.is_empty() {
+        let names: Vec<_> = report
+            .profiles
+            .iter()
+            .map(|profile| profile.name())
+            .collect();
+        let _ = writeln!(
+            text,
+            "      the server offers the profiles: {}",
+            names.join(", ")
+        );
+    }
     let _ = writeln!(
         text,
         "{:>5}.{} s against {}",

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use collab_spec::profile::Profile;
@@ -55,7 +55,9 @@ pub struct Options {
     pub concurrency: usize,
     /// The profiles whose cases are played; all where there are none.
     pub profiles: Vec<Profile>,
-    /// Whether the first contact is made.
+    /// The profiles that the server must offer.
+    pub required: Vec<Profile>,
+    /// Whether the first contact is made. Where it is not, every profile is taken for offered.
     pub first_contact: FirstContact,
     /// Whose server it is.
     pub server: Server,
@@ -77,6 +79,7 @@ impl Default for Options {
             timeout_scale: 1.0,
             concurrency: 8,
             profiles: Vec::new(),
+            required: Vec::new(),
             first_contact: FirstContact::Required,
             server: Server::Elsewhere,
         }
@@ -94,6 +97,8 @@ pub struct Session {
     /// How many cases have waited in vain.
     late: AtomicUsize,
     results: Mutex<BTreeMap<String, CaseReport>>,
+    /// What the first contact found; nothing where it was not made.
+    offered: OnceLock<Vec<Profile>>,
 }
 
 impl Session {
@@ -108,6 +113,7 @@ impl Session {
             started_at: SystemTime::now(),
             late: AtomicUsize::new(0),
             results: Mutex::default(),
+            offered: OnceLock::new(),
         }
     }
 
@@ -130,9 +136,32 @@ impl Session {
             return Ok(());
         }
         match self.gate.open().await {
-            Err(NoContact::NoServer(why)) => Err(why),
-            Ok(()) | Err(NoContact::WrongServer(_)) => Ok(()),
+            Err(NoContact::NoServer(why)) => return Err(why),
+            Err(NoContact::WrongServer(_)) => {}
+            Ok(()) => {
+                let _ = self.offered.set(self.gate.offered().await);
+            }
         }
+        Ok(())
+    }
+
+    /// The profiles that the server offers, as far as the first contact found any.
+    pub fn offered(&self) -> &[Profile] {
+        self.offered.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// The profiles that the run requires and the server does not offer.
+    pub fn lacking(&self) -> Vec<Profile> {
+        let offered = self.offered.get();
+        let lacks = |profile: &Profile| offered.is_some_and(|offered| !offered.contains(profile));
+        let required = self.options.required.iter();
+        required.copied().filter(lacks).collect()
+    }
+
+    /// Why a case says nothing of this server, if that is so.
+    fn not_applicable(&self, case: &Case) -> Option<String> {
+        let lacks = case.lacks(self.offered.get()?)?;
+        Some(format!("the server does not offer the profile `{lacks}`"))
     }
 
     /// Whether the run plays a case at all.
@@ -148,7 +177,14 @@ impl Session {
                 report.message = Some(format!("not played: {why}"));
                 report
             }
-            None => self.play_now(case).await,
+            None => match self.not_applicable(case) {
+                Some(why) => {
+                    let mut report = blank(case, Verdict::NotApplicable);
+                    report.message = Some(why);
+                    report
+                }
+                None => self.play_now(case).await,
+            },
         };
         let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
         results.insert(case.id.clone(), report.clone());
@@ -219,6 +255,7 @@ impl Session {
             target: self.target.url().to_owned(),
             started_at_ms: self.started_at.duration_since(UNIX_EPOCH).map_or(0, millis),
             duration_ms: millis(self.started.elapsed()),
+            profiles: self.offered().to_vec(),
             summary,
             requirements: requirements(&cases),
             cases,
@@ -239,6 +276,7 @@ fn blank(case: &Case, verdict: Verdict) -> CaseReport {
         title: case.title.clone(),
         verdict,
         profile: case.profile,
+        needs: case.needs.clone(),
         requirements: case.requirements.clone(),
         duration_ms: 0,
         message: None,
@@ -311,11 +349,18 @@ fn requirements(cases: &[CaseReport]) -> Vec<RequirementReport> {
             if testing.is_empty() && !is_broken && !watched && requirement.untestable.is_none() {
                 return None;
             }
+            // Cases of profiles that are not offered say nothing.
+            let not_applicable = |case: &&CaseReport| case.verdict == Verdict::NotApplicable;
+            let silent =
+                !watched && !testing.is_empty() && testing.iter().all(|c| not_applicable(&c));
             let verdict = match requirement.level {
                 Level::Must if is_broken => Verdict::Fail,
                 _ if is_broken => Verdict::Warn,
+                _ if silent => Verdict::NotApplicable,
                 _ if (watched || !testing.is_empty())
-                    && testing.iter().all(|case| case.verdict == Verdict::Pass) =>
+                    && testing
+                        .iter()
+                        .all(|case| case.verdict == Verdict::Pass || not_applicable(&case)) =>
                 {
                     Verdict::Pass
                 }

@@ -1,10 +1,12 @@
-//! The limits of the server, each with its unit, its default and what it may be.
+//! What a server offers, and its limits, each with its unit, its default and what it may be.
 //!
 //! Deliberately absent: the address and the log format, which are the program's.
 
 use std::io;
 use std::ops::RangeInclusive;
 use std::time::Duration;
+
+use collab_spec::profile::Profile;
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -18,9 +20,11 @@ pub const WAITING_BYTES: RangeInclusive<usize> = MIB..=15 * MIB;
 /// What [`Config::hello_timeout`] may be, in seconds. Source: `close.hello-timeout`.
 pub const HELLO_SECONDS: RangeInclusive<u64> = 5..=60;
 
-/// The limits of a server.
+/// What a server offers, and its limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
+    /// The profiles that clients may ask for; without any but `core`, a plain core server.
+    pub profiles: Vec<Profile>,
     /// The greatest message taken from a client, in bytes of the whole message.
     pub max_message_bytes: usize,
     /// How many bytes of echoes may wait for one connection before it is closed as slow.
@@ -34,6 +38,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            profiles: Profile::ALL.to_vec(),
             max_message_bytes: MIB,
             max_waiting_bytes: 8 * MIB,
             hello_timeout: Duration::from_secs(5),
@@ -43,6 +48,13 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Whether there is any profile beside `core` to ask for.
+    pub fn offers_profiles(&self) -> bool {
+        self.profiles
+            .iter()
+            .any(|&profile| profile != Profile::Core)
+    }
+
     /// Errors: a limit outside of what it may be, as [`io::ErrorKind::InvalidInput`].
     pub fn check(&self) -> io::Result<()> {
         let wrong = |what: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, what));

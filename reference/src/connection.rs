@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use collab_spec::close::CloseCode;
-use collab_spec::message::{ClientMessage, Hello, OpSubmission};
+use collab_spec::message::{ClientMessage, Hello, OpSubmission, PresenceUpdate};
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -24,12 +24,13 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tracing::{Instrument, debug, info, info_span};
 
 use crate::config::Config;
 use crate::document::Submitted;
 use crate::hub::Hub;
+use crate::presence::State;
 use crate::room::Seat;
 use crate::violation::Violation;
 
@@ -99,9 +100,10 @@ pub(crate) async fn run(
             let span = info_span!("connection", doc_id, client_id);
             let session = async {
                 let lease = hub.lease(&hello.doc_id);
-                let (seat, opening) = lease.room().await.join(hello.last_seen_server_seq.value());
+                let (seat, opening) = lease.room().await.join(&hello, hub.config());
                 info!(
                     last_seen_server_seq = hello.last_seen_server_seq.value(),
+                    profiles = seat.profiles().names().join(","),
                     "joined"
                 );
                 let (ws, end) = converse(ws, &seat, opening, &hello, shutdown).await;
@@ -139,17 +141,17 @@ where
     R: Stream<Item = Result<Message, Error>> + Unpin,
 {
     match timeout(config.hello_timeout, receive(stream)).await {
-        Ok(Ok(ClientMessage::Hello(hello))) => Ok(hello),
-        Ok(Ok(ClientMessage::Op(_))) => Err(End::Violated(Violation::NoHello)),
+        Ok(Ok((ClientMessage::Hello(hello), _))) => Ok(hello),
+        Ok(Ok(_)) => Err(End::Violated(Violation::NoHello)),
         Ok(Err(end)) => Err(end),
         Err(_) => Err(End::Violated(Violation::HelloTimeout)),
     }
 }
 
-/// The next message of the client. Pings are answered by the library, on the next read.
+/// The next message of the client, and its text. Pings are answered by the library, on the next read.
 ///
 /// Source: `close.order`: size and encoding are checked by the library before the kind and the form.
-async fn receive<R>(stream: &mut R) -> Result<ClientMessage, End>
+async fn receive<R>(stream: &mut R) -> Result<(ClientMessage, Utf8Bytes), End>
 where
     R: Stream<Item = Result<Message, Error>> + Unpin,
 {
@@ -159,10 +161,13 @@ where
         };
         match received.map_err(|error| end_of(&error))? {
             Message::Text(text) => {
-                return serde_json::from_str(&text).map_err(|error| {
-                    debug!(%error, "malformed message");
-                    End::Violated(Violation::Malformed)
-                });
+                return match serde_json::from_str(&text) {
+                    Ok(message) => Ok((message, text)),
+                    Err(error) => {
+                        debug!(%error, "malformed message");
+                        Err(End::Violated(Violation::Malformed))
+                    }
+                };
             }
             Message::Binary(_) => return Err(End::Violated(Violation::Binary)),
             Message::Close(_) => return Err(End::ClosedByClient),
@@ -218,7 +223,7 @@ async fn converse(
             End::Violated(_) | End::Shutdown => writing,
         };
         if flush {
-            last.store(seat.head(), Relaxed);
+            last.store(seat.wind_up(), Relaxed);
             seat.signals().wake.notify_one();
             let dropping = async {
                 while let Some(Ok(_)) = stream.next().await {}
@@ -250,8 +255,9 @@ where
         }
         seat.clearance().await;
         let handled = match receive(stream).await {
-            Ok(ClientMessage::Hello(_)) => Err(Violation::SecondHello),
-            Ok(ClientMessage::Op(op)) => submit(seat, hello, &op),
+            Ok((ClientMessage::Hello(_), _)) => Err(Violation::SecondHello),
+            Ok((ClientMessage::Op(op), _)) => submit(seat, hello, &op),
+            Ok((ClientMessage::PresenceUpdate(update), text)) => show(seat, hello, &update, &text),
             Err(end) => return end,
         };
         if let Err(violation) = handled {
@@ -261,17 +267,42 @@ where
     unreachable!("the turns go round for ever")
 }
 
+/// Source: `close.order`; `resume.op-epoch-invalid`, `resume.other-op-epoch`.
 fn submit(seat: &Seat, hello: &Hello, op: &OpSubmission) -> Result<(), Violation> {
+    let epoch = match seat.profiles().resume {
+        true => op.epoch().map_err(|_| Violation::Malformed)?,
+        false => None,
+    };
     if op.doc_id != hello.doc_id {
         return Err(Violation::OtherDocument);
     }
     if op.client_id != hello.client_id {
         return Err(Violation::OtherClient);
     }
+    if epoch.is_some_and(|epoch| epoch != *seat.epoch()) {
+        return Err(Violation::OtherEpoch);
+    }
     match seat.submit(&op.client_id, &op.client_msg_id, &op.op)? {
         Submitted::New(server_seq) => debug!(server_seq, "op accepted"),
         Submitted::Duplicate(server_seq) => debug!(server_seq, "op sent again"),
     }
+    Ok(())
+}
+
+/// Source: `profiles.off-is-core`, `close.order`; `presence.too-big`, `presence.ids`.
+fn show(seat: &Seat, hello: &Hello, update: &PresenceUpdate, text: &str) -> Result<(), Violation> {
+    if !seat.profiles().presence {
+        return Err(Violation::Malformed);
+    }
+    let state = update.state.as_ref();
+    let state = state.map(|read| State::new(text, read)).transpose()?;
+    if update.doc_id != hello.doc_id {
+        return Err(Violation::OtherDocument);
+    }
+    if update.client_id != hello.client_id {
+        return Err(Violation::OtherClient);
+    }
+    seat.show(state);
     Ok(())
 }
 

@@ -4,11 +4,11 @@
 
 use std::collections::HashMap;
 
-use collab_spec::id::{ElementId, Name};
-use collab_spec::message::{Insert, Op};
+use collab_spec::id::{ElementId, Integer, Name};
+use collab_spec::message::{self, Insert, Op};
 
 use crate::log::{Log, LoggedOp, Snapshot};
-use crate::text::Text;
+use crate::text::{Span, SpanContent, Text};
 use crate::violation::Violation;
 
 /// How many ops are read from the log at a time when a document is rebuilt.
@@ -83,9 +83,24 @@ impl Document {
         self.log.head()
     }
 
+    /// The name of the document's history.
+    pub fn epoch(&self) -> Name {
+        self.log.epoch()
+    }
+
     /// The visible text at the head.
     pub fn text(&self) -> String {
         self.text.text()
+    }
+
+    /// What a client needs to go on editing at the head.
+    ///
+    /// Source: `state.canonical`, `state.pending`.
+    pub fn state(&self) -> message::State {
+        message::State {
+            elements: self.text.spans().into_iter().map(on_wire).collect(),
+            pending: self.text.pending(),
+        }
     }
 
     /// The state of the text at the head.
@@ -128,6 +143,19 @@ impl Document {
             0 => Sync::Resync,
             seen if seen < self.head() => Sync::Replay,
             _ => Sync::Resync,
+        }
+    }
+
+    /// How to bring a client with the profile `resume` to the head, that has seen `last_seen` of the
+    /// history `epoch`.
+    ///
+    /// Source: `resume.no-epoch`, `resume.other-epoch`, `resume.zero`, `resume.at-head`,
+    /// `resume.replay`, `resume.beyond-head`.
+    pub fn resume(&self, epoch: Option<&Name>, last_seen: u64) -> Sync {
+        match last_seen {
+            _ if epoch != Some(&self.epoch()) => Sync::Resync,
+            seen if seen > 0 && seen == self.head() => Sync::Replay,
+            seen => self.sync(seen),
         }
     }
 
@@ -185,6 +213,16 @@ impl Document {
             Op::Ins(accepted) if accepted == *insert => Ok(Some(seq)),
             _ => Err(Violation::ElementIdTaken),
         }
+    }
+}
+
+fn on_wire(Span { id, content }: Span) -> message::Span {
+    match content {
+        SpanContent::Visible(text) => message::Span::Text { id, text },
+        SpanContent::Deleted(count) => message::Span::Deleted {
+            id,
+            deleted: Integer::new(count).expect("fewer than 2^53 elements"),
+        },
     }
 }
 

@@ -1,8 +1,10 @@
-//! The reference server of the collaborative text protocol, profile `core`.
+//! The reference server of the collaborative text protocol, with the profiles `resume`, `state` and
+//! `presence`.
 //!
 //! From the wire inwards: `http` upgrades, a `connection` speaks the protocol on one socket, a
 //! [`room`] orders and fans out one document, a [`document`] accepts each op once, a [`text`] is
-//! the CRDT, a [`log`] keeps it all. The [`hub`] knows which rooms are in memory.
+//! the CRDT, a [`log`] keeps it all. The [`hub`] knows which rooms are in memory, [`presence`] what
+//! clients show of themselves, [`profiles`] what a connection has asked for.
 
 pub mod config;
 mod connection;
@@ -10,6 +12,8 @@ pub mod document;
 mod http;
 pub mod hub;
 pub mod log;
+pub mod presence;
+pub mod profiles;
 pub mod room;
 pub mod text;
 pub mod violation;

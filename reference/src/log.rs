@@ -3,6 +3,7 @@
 //! Deliberately absent: failures and waiting. Memory has neither; a store on disk will bring both.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use collab_spec::id::Name;
@@ -42,6 +43,12 @@ pub trait Store: Send + Sync + 'static {
 
 /// One document's accepted ops, numbered from 1, and its snapshots.
 pub trait Log: Send {
+    /// The name of this history: the same for as long as the history is kept, and never that of
+    /// another. A document without ops has one too.
+    ///
+    /// Source: `resume.one-epoch`, `resume.new-history`.
+    fn epoch(&self) -> Name;
+
     /// The seq of the last op; 0 where there is none.
     fn head(&self) -> u64;
 
@@ -59,9 +66,14 @@ pub trait Log: Send {
 }
 
 /// A store that lives as long as the process.
+///
+/// It never loses a document, so a document's epoch is made of the store's own random keys and the
+/// `doc_id`: it needs no room, not even for documents that are only looked at, and another store has
+/// others.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     shelf: Arc<Mutex<HashMap<Name, Arc<Mutex<Kept>>>>>,
+    keys: [RandomState; 2],
 }
 
 #[derive(Debug, Default)]
@@ -73,6 +85,7 @@ struct Kept {
 #[derive(Debug)]
 struct MemoryLog {
     doc_id: Name,
+    epoch: Name,
     kept: Arc<Mutex<Kept>>,
     shelf: Arc<Mutex<HashMap<Name, Arc<Mutex<Kept>>>>>,
 }
@@ -82,6 +95,11 @@ impl MemoryStore {
     pub fn documents(&self) -> usize {
         lock(&self.shelf).len()
     }
+
+    fn epoch(&self, doc_id: &Name) -> Name {
+        let [high, low] = self.keys.each_ref().map(|key| key.hash_one(doc_id));
+        Name::new(&format!("{high:016x}{low:016x}")).expect("32 characters are a name")
+    }
 }
 
 impl Store for MemoryStore {
@@ -89,6 +107,7 @@ impl Store for MemoryStore {
         let kept = lock(&self.shelf).get(doc_id).cloned().unwrap_or_default();
         Box::new(MemoryLog {
             doc_id: doc_id.clone(),
+            epoch: self.epoch(doc_id),
             kept,
             shelf: Arc::clone(&self.shelf),
         })
@@ -96,6 +115,10 @@ impl Store for MemoryStore {
 }
 
 impl Log for MemoryLog {
+    fn epoch(&self) -> Name {
+        self.epoch.clone()
+    }
+
     fn head(&self) -> u64 {
         lock(&self.kept).ops.len() as u64
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use collab_reference::Config;
 use collab_reference::config::{HELLO_SECONDS, MESSAGE_BYTES, WAITING_BYTES};
+use collab_spec::profile::Profile;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -49,6 +50,11 @@ struct Args {
     /// The port to listen on, in place of the address's; 0 takes a free one.
     #[arg(long, env = "COLLAB_PORT")]
     port: Option<u16>,
+
+    /// The profiles that clients may ask for, with commas between; `core` alone for none.
+    #[arg(long, env = "COLLAB_PROFILES", value_name = "NAMES", value_delimiter = ',',
+        default_value = "resume,state,presence", value_parser = profile)]
+    profiles: Vec<Profile>,
 
     /// The greatest message taken from a client, in bytes: 65536 to 16777216.
     #[arg(long, env = "COLLAB_MAX_MESSAGE_BYTES", value_name = "BYTES",
@@ -102,12 +108,22 @@ impl Args {
 
     fn config(&self) -> Config {
         Config {
+            profiles: self.profiles.clone(),
             max_message_bytes: self.max_message_bytes as usize,
             max_waiting_bytes: self.max_waiting_bytes as usize,
             hello_timeout: Duration::from_secs(self.hello_seconds),
             idle: Duration::from_secs(self.idle_seconds),
         }
     }
+}
+
+fn profile(name: &str) -> Result<Profile, String> {
+    Profile::from_name(name).ok_or_else(|| {
+        format!(
+            "it is none of {}",
+            Profile::ALL.map(Profile::name).join(", ")
+        )
+    })
 }
 
 fn main() -> ExitCode {

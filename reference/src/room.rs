@@ -6,6 +6,9 @@
 //! one thing, and nothing can fall between them. An echo is encoded once, when its op is accepted;
 //! only what has left the short tail is encoded again from the log.
 //!
+//! Presence has no order of its own: of each client, the newest waits in the inbox of each connection.
+//! It counts for nothing when it is asked who is slow (`presence.never-slow`).
+//!
 //! Deliberately absent: sockets and close frames (the connection's), the life of rooms (the hub's).
 
 use std::collections::{HashMap, VecDeque};
@@ -15,11 +18,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use collab_spec::id::{Integer, Name};
-use collab_spec::message::{HelloAck, Op, OpEcho, Resync, ServerMessage};
+use collab_spec::message::{Hello, HelloAck, Op, OpEcho, Resync, ServerMessage, SyncKind};
 use tokio::sync::Notify;
 
+use crate::config::Config;
 use crate::document::{Document, Submitted, Sync};
 use crate::log::LoggedOp;
+use crate::presence::{self, Inbox, Presence, State};
+use crate::profiles::Profiles;
 use crate::violation::Violation;
 
 /// How many bytes of encoded echoes a room keeps for its connections to share.
@@ -46,6 +52,7 @@ const STALLED_AFTER: Duration = Duration::from_millis(1500);
 /// A document and the connections that have it open.
 pub struct Room {
     doc_id: Name,
+    epoch: Name,
     inner: Mutex<Inner>,
     opened: Instant,
     /// Whether some connection had much to read when the last op was accepted.
@@ -56,6 +63,7 @@ pub struct Room {
 
 struct Inner {
     document: Document,
+    presence: Presence,
     /// How many bytes may wait for a connection.
     max_waiting: u64,
     members: HashMap<u64, Member>,
@@ -77,6 +85,8 @@ struct Member {
     taken: u64,
     /// The seqs of ops sent again, to be echoed to this connection alone.
     answers: VecDeque<u64>,
+    /// What others show of themselves, where the profile is on.
+    inbox: Option<Inbox>,
 }
 
 /// What a room tells a connection, beside what there is to take.
@@ -94,14 +104,18 @@ pub struct Signals {
 pub struct Seat {
     room: Arc<Room>,
     member: u64,
+    client_id: Name,
+    profiles: Profiles,
     signals: Arc<Signals>,
 }
 
 impl Room {
     /// Opens a room for a document. Units: `max_waiting` is in bytes.
     pub fn new(doc_id: Name, document: Document, max_waiting: usize) -> Self {
+        let epoch = document.epoch();
         let inner = Inner {
             document,
+            presence: Presence::default(),
             max_waiting: max_waiting as u64,
             members: HashMap::new(),
             next_member: 0,
@@ -111,6 +125,7 @@ impl Room {
         };
         Self {
             doc_id,
+            epoch,
             inner: Mutex::new(inner),
             opened: Instant::now(),
             crowded: AtomicBool::new(false),
@@ -133,50 +148,68 @@ impl Room {
     /// Takes a connection in; gives its seat and the messages that begin it: the ack and, where the
     /// sync is not a replay, the resync.
     ///
-    /// Source: `session.ack-first`, `session.sync-before-live`, section 7 of the protocol.
-    pub fn join(self: &Arc<Self>, last_seen: u64) -> (Seat, Vec<Bytes>) {
+    /// Source: `session.ack-first`, `session.sync-before-live`, sections 7, 14 and 15 of the protocol.
+    pub fn join(self: &Arc<Self>, hello: &Hello, config: &Config) -> (Seat, Vec<Bytes>) {
+        let asked = hello.capabilities.as_deref();
+        let profiles = Profiles::negotiate(asked.unwrap_or_default(), &config.profiles);
+        let last_seen = hello.last_seen_server_seq.value();
         let signals = Arc::new(Signals::default());
         let (member, head, resync) = {
             let mut inner = self.lock();
             let head = inner.document.head();
-            let (cursor, resync) = match inner.document.sync(last_seen) {
+            let sync = match profiles.resume {
+                true => inner.document.resume(hello.epoch.as_ref(), last_seen),
+                false => inner.document.sync(last_seen),
+            };
+            let (cursor, resync) = match sync {
                 Sync::Replay => (last_seen, None),
-                Sync::Resync => (head, Some(inner.document.text())),
+                Sync::Resync => {
+                    let state = profiles.state.then(|| inner.document.state());
+                    (head, Some((inner.document.text(), state)))
+                }
             };
             let member = inner.next_member;
             inner.next_member += 1;
-            let taken = inner.echoed;
             let state = Member {
                 signals: Arc::clone(&signals),
                 cursor,
                 baseline: head,
-                taken,
+                taken: inner.echoed,
                 answers: VecDeque::new(),
+                inbox: profiles.presence.then(Inbox::default),
             };
             inner.members.insert(member, state);
             (member, head, resync)
         };
-        let doc_id = self.doc_id.clone();
         let server_seq = on_wire(head);
+        let sync = match resync {
+            None => SyncKind::Replay,
+            Some(_) => SyncKind::Resync,
+        };
+        let answers_asked = asked.is_some() && config.offers_profiles();
         let mut opening = vec![encode(&ServerMessage::HelloAck(HelloAck {
-            doc_id: doc_id.clone(),
+            doc_id: self.doc_id.clone(),
             server_seq,
+            capabilities: answers_asked.then(|| profiles.names()),
+            epoch: profiles.resume.then(|| self.epoch.clone()),
+            sync: profiles.resume.then_some(sync),
         }))];
-        if let Some(full_text) = resync {
+        if let Some((full_text, state)) = resync {
             opening.push(encode(&ServerMessage::Resync(Resync {
-                doc_id,
+                doc_id: self.doc_id.clone(),
                 server_seq,
                 full_text,
+                state,
             })));
         }
-        (
-            Seat {
-                room: Arc::clone(self),
-                member,
-                signals,
-            },
-            opening,
-        )
+        let seat = Seat {
+            room: Arc::clone(self),
+            member,
+            client_id: hello.client_id.clone(),
+            profiles,
+            signals,
+        };
+        (seat, opening)
     }
 
     fn echo(&self, seq: u64, op: LoggedOp) -> Bytes {
@@ -206,16 +239,43 @@ impl Seat {
         &self.signals
     }
 
-    /// The seq of the document's last accepted op.
-    pub fn head(&self) -> u64 {
-        self.room.lock().document.head()
+    /// The profiles that are on for this connection.
+    pub fn profiles(&self) -> Profiles {
+        self.profiles
     }
 
-    /// Whether the writer has taken every echo up to `seq`, and every private answer.
+    /// The name of the document's history.
+    pub fn epoch(&self) -> &Name {
+        &self.room.epoch
+    }
+
+    /// Takes no more presence for this connection; gives the seq of the document's last accepted op.
+    pub fn wind_up(&self) -> u64 {
+        let mut inner = self.room.lock();
+        let member = inner.members.get_mut(&self.member);
+        if let Some(inbox) = member.and_then(|member| member.inbox.as_mut()) {
+            inbox.close();
+        }
+        inner.document.head()
+    }
+
+    /// Whether the writer has taken every echo up to `seq`, every private answer and all presence.
     pub fn has_taken(&self, seq: u64) -> bool {
         let inner = self.room.lock();
         let member = inner.members.get(&self.member);
-        member.is_none_or(|member| member.cursor >= seq && member.answers.is_empty())
+        member.is_none_or(|member| {
+            member.cursor >= seq
+                && member.answers.is_empty()
+                && member.inbox.as_ref().is_none_or(Inbox::is_empty)
+        })
+    }
+
+    /// Shows a state of this connection's client to the others, or that it shows nothing any more.
+    ///
+    /// Source: `presence.passed-on`.
+    pub fn show(&self, state: Option<State>) {
+        let mut inner = self.room.lock();
+        inner.show(&self.room.doc_id, &self.client_id, state, self.member);
     }
 
     /// Submits an op: a new one goes to every connection, one sent again is answered here alone.
@@ -298,8 +358,13 @@ impl Seat {
 }
 
 impl Drop for Seat {
+    /// Source: `presence.leaving`, `presence.replaced`.
     fn drop(&mut self) {
         self.stop_listening();
+        let mut inner = self.room.lock();
+        if inner.presence.is_from(&self.client_id, self.member) {
+            inner.show(&self.room.doc_id, &self.client_id, None, self.member);
+        }
     }
 }
 
@@ -327,6 +392,24 @@ impl Inner {
             fits
         });
         crowded
+    }
+
+    /// Keeps a client's newest state and gives it to every member but the one that it came from.
+    fn show(&mut self, doc_id: &Name, client_id: &Name, state: Option<State>, from: u64) {
+        let frame = presence::update(doc_id, client_id, state.as_ref());
+        let gone = state.is_none();
+        let since = self.presence.put(client_id, state, from);
+        for (&id, member) in &mut self.members {
+            let Some(inbox) = &mut member.inbox else {
+                continue;
+            };
+            if id == from {
+                inbox.forget(client_id);
+            } else {
+                inbox.put(client_id, frame.clone(), gone.then_some(since));
+                member.signals.wake.notify_one();
+            }
+        }
     }
 
     fn take(&mut self, room: &Room, member: u64) -> (Vec<Bytes>, bool) {
@@ -359,6 +442,14 @@ impl Inner {
         {
             member.answers.pop_front();
             batch.push(room.echo(seq, self.document.op(seq)));
+        }
+        if member.cursor >= member.baseline
+            && let Some(inbox) = &mut member.inbox
+        {
+            // Beside the ops, however many there are: neither waits for the other to run dry.
+            batch
+                .frames
+                .extend(inbox.take(&self.presence, &room.doc_id));
         }
         (batch.frames, crowded)
     }

@@ -19,7 +19,7 @@ pub enum Violation {
     /// A message is binary. Source: `close.binary`.
     Binary,
     /// A message does not fit the schema of a client's message. Source: `close.not-json`,
-    /// `close.unknown-type`, `close.schema`.
+    /// `close.unknown-type`, `close.schema`, `resume.op-epoch-invalid`, `presence.schema`.
     Malformed,
     /// The first message is not a `hello`. Source: `close.no-hello`.
     NoHello,
@@ -27,10 +27,14 @@ pub enum Violation {
     HelloTimeout,
     /// A `hello` has come before. Source: `close.second-hello`.
     SecondHello,
-    /// The op names another document. Source: `close.other-doc`.
+    /// The message names another document. Source: `close.other-doc`, `presence.ids`.
     OtherDocument,
-    /// The op names another client. Source: `close.other-client`.
+    /// The message names another client. Source: `close.other-client`, `presence.ids`.
     OtherClient,
+    /// The op was made in another history. Source: `resume.other-op-epoch`.
+    OtherEpoch,
+    /// What the client shows of itself is too long. Source: `presence.too-big`.
+    StateTooBig,
     /// The op's `client_msg_id` stands for another op. Source: `submit.msg-id-reused`.
     MessageIdReused,
     /// The insert's id is of another replica. Source: `crdt.own-replica`.
@@ -66,6 +70,11 @@ impl Violation {
                 PolicyViolation,
                 "protocol: client_id is not that of the hello",
             ),
+            Self::OtherEpoch => (
+                PolicyViolation,
+                "protocol: epoch is not that of the document",
+            ),
+            Self::StateTooBig => (MessageTooBig, "the presence state is over 4096 bytes"),
             Self::MessageIdReused => (
                 PolicyViolation,
                 "protocol: client_msg_id stands for another op",

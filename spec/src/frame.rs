@@ -8,6 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::profile::Profile;
+
 /// A file of the table: the frames of one message.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -31,6 +33,9 @@ pub struct FrameRow {
     pub name: String,
     /// The text message, literally.
     pub text: String,
+    /// The profile that must be on for the row to be graded.
+    #[serde(default)]
+    pub profile: Profile,
     /// Whether the frame is valid; where a client's is not, the server closes with 1002.
     pub valid: bool,
     /// The requirement that decides, and others that the frame touches.
@@ -52,6 +57,10 @@ pub enum MessageType {
     Resync,
     /// From the server.
     OpEcho,
+    /// From the client, or from the server.
+    PresenceUpdate,
+    /// From the server.
+    PresenceSnapshot,
 }
 
 impl MessageType {
@@ -63,11 +72,13 @@ impl MessageType {
             Self::HelloAck => "hello_ack",
             Self::Resync => "resync",
             Self::OpEcho => "op_echo",
+            Self::PresenceUpdate => "presence_update",
+            Self::PresenceSnapshot => "presence_snapshot",
         }
     }
 
-    /// Whether a client sends it.
+    /// Whether a client sends it (a server may as well).
     pub fn is_client(self) -> bool {
-        matches!(self, Self::Hello | Self::Op)
+        matches!(self, Self::Hello | Self::Op | Self::PresenceUpdate)
     }
 }

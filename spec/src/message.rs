@@ -3,14 +3,15 @@
 //! Types drop the fields that they do not know, as receivers must (`transport.unknown-fields`); who
 //! grades a frame validates the raw JSON against the schema first.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::id::{ElementId, Integer, Name, ParentId};
 
@@ -22,6 +23,8 @@ pub enum ClientMessage {
     Hello(Hello),
     /// One edit.
     Op(OpSubmission),
+    /// What the client shows of itself (profile `presence`).
+    PresenceUpdate(PresenceUpdate),
 }
 
 /// Any message that a server sends.
@@ -34,6 +37,10 @@ pub enum ServerMessage {
     Resync(Resync),
     /// An accepted op.
     OpEcho(OpEcho),
+    /// What another client shows of itself (profile `presence`).
+    PresenceUpdate(PresenceUpdate),
+    /// What all others show of themselves (profile `presence`).
+    PresenceSnapshot(PresenceSnapshot),
 }
 
 /// `hello`: the first message of a client on a connection. It names the document, the client and
@@ -48,6 +55,12 @@ pub struct Hello {
     /// The greatest `server_seq` that the client has integrated; 0 where it has none.
     #[serde(default)]
     pub last_seen_server_seq: Integer,
+    /// The profiles that the client asks for; unknown ones are ignored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<Vec<String>>,
+    /// Profile `resume`: the epoch to which `last_seen_server_seq` belongs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<Name>,
 }
 
 /// `op`: a client submits one edit.
@@ -62,6 +75,20 @@ pub struct OpSubmission {
     pub client_msg_id: Name,
     /// The edit.
     pub op: Op,
+    /// Profile `resume`: the epoch in which the op was made. Any value where the profile is off,
+    /// since the field is unknown then; see [`OpSubmission::epoch`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Name>")]
+    pub epoch: Option<Value>,
+}
+
+impl OpSubmission {
+    /// The epoch in which the op was made, for a connection with the profile `resume`.
+    ///
+    /// Errors: a value that is no name.
+    pub fn epoch(&self) -> Result<Option<Name>, serde_json::Error> {
+        self.epoch.as_ref().map(Name::deserialize).transpose()
+    }
 }
 
 /// One edit of the text: an insert or a delete.
@@ -143,6 +170,25 @@ pub struct HelloAck {
     pub doc_id: Name,
     /// The `server_seq` of the last accepted op; 0 where there is none.
     pub server_seq: Integer,
+    /// The profiles that are on for this connection, where the `hello` asked for any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<Vec<String>>,
+    /// Profile `resume`: the epoch of the document's history.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<Name>,
+    /// Profile `resume`: how the client is brought to the head.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sync: Option<SyncKind>,
+}
+
+/// How a client is brought to the head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SyncKind {
+    /// By the ops that it has missed, which may be none.
+    Replay,
+    /// By a `resync`.
+    Resync,
 }
 
 /// `resync`: the whole text after all ops up to `server_seq`.
@@ -155,6 +201,67 @@ pub struct Resync {
     pub server_seq: Integer,
     /// The visible text.
     pub full_text: String,
+    /// Profile `state`: the elements behind the text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<State>,
+}
+
+/// Profile `state`: all that a client needs to go on editing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct State {
+    /// The elements in document order, tombstones included; adjacent spans that could be one are one.
+    pub elements: Vec<Span>,
+    /// The ops that still wait for an element, each once, in no order that means anything.
+    pub pending: Vec<Op>,
+}
+
+/// Elements of one replica with consecutive lamports, adjacent in document order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Span {
+    /// Elements that are not deleted.
+    Text {
+        /// The first element's id.
+        id: ElementId,
+        /// The values, one scalar value an element.
+        #[serde(deserialize_with = "not_empty")]
+        #[schemars(length(min = 1))]
+        text: String,
+    },
+    /// Tombstones.
+    Deleted {
+        /// The first element's id.
+        id: ElementId,
+        /// How many.
+        #[serde(deserialize_with = "from_1")]
+        #[schemars(range(min = 1))]
+        deleted: Integer,
+    },
+}
+
+/// `presence_update`: what a client shows of itself beside its ops, such as its cursor. The server
+/// passes it to the document's other connections with the profile.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "presence_update", example = json!({"type":"presence_update","doc_id":"doc-123","client_id":"A","state":{"cursor":{"anchor_id":[1001,"A"],"affinity":"right"}}}))]
+pub struct PresenceUpdate {
+    /// The document of the connection's `hello`.
+    pub doc_id: Name,
+    /// The client whose state it is.
+    pub client_id: Name,
+    /// The state, opaque to the server; null when the client shows nothing any more.
+    #[serde(deserialize_with = "Option::deserialize")]
+    #[schemars(schema_with = "object_or_null")]
+    pub state: Option<Map<String, Value>>,
+}
+
+/// `presence_snapshot`: the states of all other clients, once after the sync.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "presence_snapshot", example = json!({"type":"presence_snapshot","doc_id":"doc-123","states":{"A":{"cursor":{"anchor_id":[1001,"A"],"affinity":"right"}}}}))]
+pub struct PresenceSnapshot {
+    /// The document of the `hello`.
+    pub doc_id: Name,
+    /// By `client_id`.
+    pub states: BTreeMap<Name, Map<String, Value>>,
 }
 
 /// `op_echo`: an accepted op, sent to every connection of its document.
@@ -175,11 +282,25 @@ pub struct OpEcho {
     pub op: Op,
 }
 
+/// A field that must be there, though it may be null.
+fn object_or_null(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": ["object", "null"] })
+}
+
+/// Reads a string of one character or more.
+fn not_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Err(D::Error::custom("a span holds one character or more"));
+    }
+    Ok(text)
+}
+
 /// Reads an integer of 1 … 2^53−1.
 fn from_1<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Integer, D::Error> {
     let integer = Integer::deserialize(deserializer)?;
     if integer.value() == 0 {
-        return Err(D::Error::custom("an op's server_seq is 1 or more"));
+        return Err(D::Error::custom("0 stands where 1 or more is meant"));
     }
     Ok(integer)
 }
@@ -189,6 +310,7 @@ fn from_1<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Integer, D::Erro
 enum ClientFields {
     Hello(Hello),
     Op(OpSubmission),
+    PresenceUpdate(PresenceUpdate),
 }
 
 impl From<Object<ClientFields>> for ClientMessage {
@@ -196,6 +318,7 @@ impl From<Object<ClientFields>> for ClientMessage {
         match fields {
             ClientFields::Hello(hello) => Self::Hello(hello),
             ClientFields::Op(op) => Self::Op(op),
+            ClientFields::PresenceUpdate(update) => Self::PresenceUpdate(update),
         }
     }
 }
@@ -206,6 +329,8 @@ enum ServerFields {
     HelloAck(HelloAck),
     Resync(Resync),
     OpEcho(OpEcho),
+    PresenceUpdate(PresenceUpdate),
+    PresenceSnapshot(PresenceSnapshot),
 }
 
 impl From<Object<ServerFields>> for ServerMessage {
@@ -214,6 +339,8 @@ impl From<Object<ServerFields>> for ServerMessage {
             ServerFields::HelloAck(ack) => Self::HelloAck(ack),
             ServerFields::Resync(resync) => Self::Resync(resync),
             ServerFields::OpEcho(echo) => Self::OpEcho(echo),
+            ServerFields::PresenceUpdate(update) => Self::PresenceUpdate(update),
+            ServerFields::PresenceSnapshot(snapshot) => Self::PresenceSnapshot(snapshot),
         }
     }
 }

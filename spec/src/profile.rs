@@ -1,5 +1,5 @@
 //! The profiles of the protocol. `core` is what every server speaks; the others are negotiated for
-//! each connection by `capabilities`, and are not specified yet.
+//! each connection by `capabilities`.
 
 use std::fmt;
 
@@ -26,16 +26,30 @@ pub enum Profile {
     /// What every server speaks.
     #[default]
     Core,
+    /// Epochs: a history is told apart from another, and a client at the head gets nothing again.
+    Resume,
+    /// A resync carries the elements, so that who joins by it can edit.
+    State,
+    /// Cursors and the like, beside the ops.
+    Presence,
 }
 
 impl Profile {
     /// Every profile that the specification defines.
-    pub const ALL: [Self; 1] = [Self::Core];
+    pub const ALL: [Self; 4] = [Self::Core, Self::Resume, Self::State, Self::Presence];
+
+    /// The profile of a name on the wire, or nothing where the specification has none.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|profile| profile.name() == name)
+    }
 
     /// The name on the wire and in files.
     pub fn name(self) -> &'static str {
         match self {
             Self::Core => "core",
+            Self::Resume => "resume",
+            Self::State => "state",
+            Self::Presence => "presence",
         }
     }
 }

@@ -25,6 +25,9 @@ pub struct Report {
     pub started_at_ms: u64,
     /// How long the run took, in milliseconds.
     pub duration_ms: u64,
+    /// The profiles that the server offers, as the first contact found; none where there was none.
+    #[serde(default)]
+    pub profiles: Vec<Profile>,
     /// The cases counted by verdict.
     pub summary: Summary,
     /// Every case of the run, in the suite's order.
@@ -90,6 +93,9 @@ pub struct CaseReport {
     pub verdict: Verdict,
     /// The profile that the case belongs to.
     pub profile: Profile,
+    /// Further profiles that the case needs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<Profile>,
     /// The requirements that the case tests.
     pub requirements: Vec<String>,
     /// How long the case took, in milliseconds.

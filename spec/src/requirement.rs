@@ -88,10 +88,12 @@ pub fn find(id: &str) -> Option<&'static Requirement> {
     BY_ID.get(id).copied()
 }
 
-/// A paragraph or list item: the line it begins at and its text in one line.
+/// A paragraph or list item: the line it begins at, its text in one line, and the profile that the
+/// last heading above it names (`## Profile NAME`), `core` where it names none.
 struct Block {
     line: usize,
     text: String,
+    profile: Profile,
 }
 
 /// Reads the requirements of one document.
@@ -100,7 +102,12 @@ struct Block {
 /// `area.name`.
 pub fn parse(file: &'static str, text: &str) -> Result<Vec<Requirement>, ParseError> {
     let mut found = Vec::new();
-    for Block { line, text } in blocks(text) {
+    for Block {
+        line,
+        text,
+        profile,
+    } in blocks(text)
+    {
         let error = |problem: String| ParseError {
             file,
             line,
@@ -129,7 +136,7 @@ pub fn parse(file: &'static str, text: &str) -> Result<Vec<Requirement>, ParseEr
             level,
             sentence: sentence.trim().to_owned(),
             untestable: untestable.map(str::to_owned),
-            profile: Profile::Core,
+            profile,
             file,
             line,
         });
@@ -142,12 +149,21 @@ fn blocks(text: &str) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     let mut open = false;
     let mut fenced = false;
+    let mut profile = Profile::Core;
     for (index, raw) in text.lines().enumerate() {
         let line = raw.trim();
         if line.starts_with("```") {
             fenced = !fenced;
             open = false;
             continue;
+        }
+        if let Some(heading) = line.strip_prefix("## ") {
+            let named = heading
+                .split_once("Profile `")
+                .and_then(|(_, name)| name.split_once('`'));
+            profile = named
+                .and_then(|(name, _)| Profile::from_name(name))
+                .unwrap_or_default();
         }
         let prose = !line.is_empty() && !line.starts_with('#') && !line.starts_with('|');
         if fenced || !prose {
@@ -159,6 +175,7 @@ fn blocks(text: &str) -> Vec<Block> {
             blocks.push(Block {
                 line: index + 1,
                 text: item.unwrap_or(line).to_owned(),
+                profile,
             });
             open = true;
         } else if let Some(block) = blocks.last_mut() {

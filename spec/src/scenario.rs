@@ -28,9 +28,12 @@ pub struct Scenario {
     pub id: String,
     /// What a right server does here, in one line.
     pub title: String,
-    /// The profile that the server must offer.
+    /// The profile that the scenario belongs to, which the server must offer.
     #[serde(default)]
     pub profile: Profile,
+    /// Further profiles that the server must offer for the scenario to be played.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<Profile>,
     /// The requirements that the scenario tests, the one that it is about first.
     #[schemars(length(min = 1))]
     pub requirements: Vec<String>,
@@ -82,7 +85,8 @@ pub enum Step {
         note: Option<String>,
     },
     /// Opens a WebSocket, sends `hello` with `last_seen_server_seq` 0, and expects exactly
-    /// `hello_ack` and a `resync`, both at the head.
+    /// `hello_ack` and a `resync`, both at the head; where `capabilities` has `presence`, also one
+    /// `presence_snapshot`.
     Join {
         /// The new connection; also its `client_id` where none is given.
         on: String,
@@ -92,6 +96,10 @@ pub enum Step {
         /// The `doc_id` of the `hello`; `${doc}` where none is given.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         doc_id: Option<String>,
+        /// The `capabilities` of the `hello`, all of which must be granted; none are asked for where
+        /// there are none.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        capabilities: Vec<Profile>,
         /// The `server_seq` that the ack and the resync must carry.
         #[serde(default)]
         head: u64,

@@ -6,7 +6,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use crate::frame::{FrameTable, MessageType};
-use crate::message::{Hello, HelloAck, OpEcho, OpSubmission, Resync};
+use crate::message::{
+    Hello, HelloAck, OpEcho, OpSubmission, PresenceSnapshot, PresenceUpdate, Resync,
+};
 use crate::report::Report;
 use crate::scenario::Scenario;
 use crate::vector::VectorFile;
@@ -38,6 +40,8 @@ pub fn all() -> Vec<SchemaFile> {
         message::<HelloAck>(MessageType::HelloAck),
         message::<Resync>(MessageType::Resync),
         message::<OpEcho>(MessageType::OpEcho),
+        message::<PresenceUpdate>(MessageType::PresenceUpdate),
+        message::<PresenceSnapshot>(MessageType::PresenceSnapshot),
         union(
             "client-message",
             "Any message that a client sends.",
@@ -45,6 +49,7 @@ pub fn all() -> Vec<SchemaFile> {
                 vec![
                     tagged::<Hello>(generator, MessageType::Hello),
                     tagged::<OpSubmission>(generator, MessageType::Op),
+                    tagged::<PresenceUpdate>(generator, MessageType::PresenceUpdate),
                 ]
             },
         ),
@@ -56,6 +61,8 @@ pub fn all() -> Vec<SchemaFile> {
                     tagged::<HelloAck>(generator, MessageType::HelloAck),
                     tagged::<Resync>(generator, MessageType::Resync),
                     tagged::<OpEcho>(generator, MessageType::OpEcho),
+                    tagged::<PresenceUpdate>(generator, MessageType::PresenceUpdate),
+                    tagged::<PresenceSnapshot>(generator, MessageType::PresenceSnapshot),
                 ]
             },
         ),

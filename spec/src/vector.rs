@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::message::Op;
+use crate::message::{Op, State};
 
 /// A file of vectors about one rule.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -38,4 +38,7 @@ pub struct Vector {
     /// Whether every order of the ops must make the same text and the same pending ops.
     #[serde(default)]
     pub any_order: bool,
+    /// What the profile `state` makes of it: canonical spans, and the same pending ops, in any order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<State>,
 }

@@ -4,10 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use collab_spec::message::{HelloAck, OpEcho, OpSubmission, Resync, ServerMessage};
-use serde_json::Value;
+use collab_spec::message::{
+    HelloAck, OpEcho, OpSubmission, PresenceSnapshot, PresenceUpdate, Resync, ServerMessage,
+};
+use collab_spec::profile::Profile;
+use serde_json::{Value, json};
 
-use super::{Client, Closed, Message, echo_pattern};
+use super::{Ask, Client, Closed, Message, echo_pattern};
 use crate::ids;
 use crate::outcome::{Failure, Outcome};
 use crate::pattern::{self, Bindings};
@@ -120,6 +123,78 @@ impl Client {
         self.expect_ack().await?;
         self.expect_resync(ids::SYNC_ZERO).await?;
         Ok(())
+    }
+
+    /// As [`Client::expect_joined`], for a `hello` that asked for profiles: all must be granted, and
+    /// with `presence` a snapshot follows the resync.
+    pub async fn expect_joined_asking(&mut self, ask: &Ask) -> Outcome {
+        self.expect_ack_asking(ask).await?;
+        self.expect_resync(ids::SYNC_ZERO).await?;
+        if ask.has(Profile::Presence) {
+            self.expect_snapshot().await?;
+        }
+        Ok(())
+    }
+
+    /// The next message must be the ack, which grants everything that was asked for.
+    pub async fn expect_ack_asking(&mut self, ask: &Ask) -> Outcome<HelloAck> {
+        let ack = self.expect_ack().await?;
+        self.check_granted(ask)?;
+        Ok(ack)
+    }
+
+    /// The ack has granted everything that was asked for: the server offers it, or the case would
+    /// not be played.
+    pub(crate) fn check_granted(&self, ask: &Ask) -> Outcome {
+        let granted = self.acked().capabilities.as_deref().unwrap_or_default();
+        let lacking = |asked: &&Profile| !granted.iter().any(|name| name == asked.name());
+        match ask.profiles.iter().find(lacking) {
+            None => Ok(()),
+            Some(asked) => {
+                let what = format!("the ack of {} does not turn on {asked}", self.name);
+                Err(Failure::breach(ids::PROFILES_ACK, what)
+                    .expected(json!(ask.profiles).to_string())
+                    .got(json!(granted).to_string()))
+            }
+        }
+    }
+
+    /// The next message must be the presence snapshot.
+    pub async fn expect_snapshot(&mut self) -> Outcome<PresenceSnapshot> {
+        let pattern = json!({"type": "presence_snapshot", "doc_id": self.doc_id});
+        match self.expect(&pattern, ids::PRESENCE_SNAPSHOT).await?.message {
+            ServerMessage::PresenceSnapshot(snapshot) => Ok(snapshot),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// The next message must be the presence of a client, with exactly this state.
+    pub async fn expect_presence(
+        &mut self,
+        client_id: &str,
+        state: &Value,
+        requirement: &str,
+    ) -> Outcome {
+        let pattern =
+            json!({"type": "presence_update", "doc_id": self.doc_id, "client_id": client_id});
+        let message = self.expect(&pattern, requirement).await?;
+        let ServerMessage::PresenceUpdate(update) = &message.message else {
+            return Err(unexpected(&message.message));
+        };
+        // Compared whole: a pattern would let further fields of the state pass.
+        if pattern::same(&presence_state(update), state) {
+            return Ok(());
+        }
+        Err(Failure::breach(
+            requirement,
+            format!(
+                "the state of {client_id:?} that {} gets is another",
+                self.name
+            ),
+        )
+        .expected(shortened(&state.to_string(), 600))
+        .got(shortened(&message.received.text, 600))
+        .at(message.event))
     }
 
     /// The next message must be the echo of a submission.
@@ -292,7 +367,8 @@ impl Client {
         match &message.message {
             ServerMessage::HelloAck(ack) => self.ack = Some(ack.clone()),
             ServerMessage::Resync(resync) => self.resync = Some((message.event, resync.clone())),
-            ServerMessage::OpEcho(_) => {}
+            ServerMessage::PresenceSnapshot(snapshot) => self.snapshot = Some(snapshot.clone()),
+            ServerMessage::OpEcho(_) | ServerMessage::PresenceUpdate(_) => {}
         }
     }
 
@@ -357,6 +433,10 @@ impl Client {
             }
         }
     }
+}
+
+fn presence_state(update: &PresenceUpdate) -> Value {
+    update.state.clone().map_or(Value::Null, Value::Object)
 }
 
 fn unexpected(message: &ServerMessage) -> Failure {

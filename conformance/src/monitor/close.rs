@@ -143,7 +143,16 @@ pub(super) fn too_slow_too_soon(digest: &Digest<'_>) -> Vec<Breach> {
                 "the server closed {} as slow when {came} bytes of echoes had come in all",
                 digest.name(close.event)
             );
-            let mut wrong = breach(ids::SLOW_FLOOR, close.event, what);
+            let shown = digest
+                .shown
+                .keys()
+                .any(|(doc_id, _)| *doc_id == hello.doc_id);
+            let requirement = if shown {
+                ids::PRESENCE_NEVER_SLOW
+            } else {
+                ids::SLOW_FLOOR
+            };
+            let mut wrong = breach(requirement, close.event, what);
             wrong.expected = Some(format!("no close 1013 below {MAY_WAIT} bytes"));
             found.push(wrong);
         }

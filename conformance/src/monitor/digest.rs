@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 
 use collab_spec::id::{ElementId, Name};
-use collab_spec::message::{ClientMessage, Hello, Op, OpEcho, OpSubmission, ServerMessage};
+use collab_spec::message::{
+    ClientMessage, Hello, HelloAck, Op, OpEcho, OpSubmission, PresenceUpdate, ServerMessage,
+};
+use collab_spec::profile::Profile;
 
 use crate::ids;
 use crate::trace::{Connection, Event, Trace, What};
@@ -27,6 +30,8 @@ pub(super) struct Digest<'a> {
     pub(super) echoes: Vec<Echo<'a>>,
     /// The first echo of each seq of each document: an index into `echoes`.
     pub(super) by_seq: HashMap<(Name, u64), usize>,
+    /// What the suite showed as presence, by document and client, in the order sent.
+    pub(super) shown: HashMap<(Name, Name), Vec<Shown>>,
 }
 
 /// What was said on one connection.
@@ -34,9 +39,41 @@ pub(super) struct Digest<'a> {
 pub(super) struct Talk {
     /// The event and the `hello`, where the connection's first message is a valid one.
     pub(super) hello: Option<(usize, Hello)>,
+    /// The event and the first ack behind the `hello`.
+    pub(super) ack: Option<(usize, HelloAck)>,
     /// The indices of the connection's events.
     pub(super) events: Vec<usize>,
     said: bool,
+}
+
+impl Talk {
+    /// Whether a profile was asked for and granted.
+    pub(super) fn is_on(&self, profile: Profile) -> bool {
+        let names =
+            |names: &Option<Vec<String>>| names.iter().flatten().any(|name| name == profile.name());
+        self.hello
+            .as_ref()
+            .is_some_and(|(_, hello)| names(&hello.capabilities))
+            && self
+                .ack
+                .as_ref()
+                .is_some_and(|(_, ack)| names(&ack.capabilities))
+    }
+
+    /// The document's epoch, where the profile `resume` is on.
+    pub(super) fn epoch(&self) -> Option<&Name> {
+        let (_, ack) = self.ack.as_ref().filter(|_| self.is_on(Profile::Resume))?;
+        ack.epoch.as_ref()
+    }
+}
+
+/// A `presence_update` that the suite sent.
+pub(super) struct Shown {
+    pub(super) event: usize,
+    pub(super) connection: Connection,
+    pub(super) update: PresenceUpdate,
+    /// The requirement by which a server must not pass it on, where one look shows that.
+    pub(super) refused: Option<&'static str>,
 }
 
 /// An op that the suite sent.
@@ -76,6 +113,7 @@ impl<'a> Digest<'a> {
             by_element: HashMap::new(),
             echoes: Vec::new(),
             by_seq: HashMap::new(),
+            shown: HashMap::new(),
         };
         digest
             .talks
@@ -83,7 +121,20 @@ impl<'a> Digest<'a> {
         for (index, event) in trace.events.iter().enumerate() {
             digest.add(index, event);
         }
+        digest.refuse();
         digest
+    }
+
+    /// Finds what a server must refuse, now that it is known which profiles are on.
+    fn refuse(&mut self) {
+        for submission in &mut self.submissions {
+            let talk = &self.talks[submission.connection.0];
+            submission.refused = refused(&submission.message, submission.event, talk);
+        }
+        for shown in self.shown.values_mut().flatten() {
+            let talk = &self.talks[shown.connection.0];
+            shown.refused = presence_refused(&shown.update, talk);
+        }
     }
 
     fn add(&mut self, index: usize, event: &'a Event) {
@@ -95,11 +146,22 @@ impl<'a> Digest<'a> {
             What::SentText { text, .. } => self.sent(index, connection, text),
             What::SentBytes { .. } => self.talks[connection.0].said = true,
             What::Text(received) => {
-                if let Some(ServerMessage::OpEcho(echo)) = received.message() {
-                    let key = (echo.doc_id.clone(), echo.server_seq.value());
-                    self.by_seq.entry(key).or_insert(self.echoes.len());
-                    self.echoes.push(Echo { event: index, echo });
-                }
+                self.got(index, connection, received.message());
+            }
+            _ => {}
+        }
+    }
+
+    fn got(&mut self, event: usize, connection: Connection, message: Option<&'a ServerMessage>) {
+        let talk = &mut self.talks[connection.0];
+        match message {
+            Some(ServerMessage::OpEcho(echo)) => {
+                let key = (echo.doc_id.clone(), echo.server_seq.value());
+                self.by_seq.entry(key).or_insert(self.echoes.len());
+                self.echoes.push(Echo { event, echo });
+            }
+            Some(ServerMessage::HelloAck(ack)) if talk.hello.is_some() && talk.ack.is_none() => {
+                talk.ack = Some((event, ack.clone()));
             }
             _ => {}
         }
@@ -111,12 +173,11 @@ impl<'a> Digest<'a> {
         match validate::client_message(text) {
             Some(ClientMessage::Hello(hello)) if first => talk.hello = Some((index, hello)),
             Some(ClientMessage::Op(message)) => {
-                let refused = refused(&message, talk.hello.as_ref().map(|(_, hello)| hello));
                 let submission = Submission {
                     event: index,
                     connection,
                     message,
-                    refused,
+                    refused: None,
                 };
                 let place = self.submissions.len();
                 self.by_key.entry(submission.key()).or_default().push(place);
@@ -125,6 +186,15 @@ impl<'a> Digest<'a> {
                     self.by_element.entry(key).or_default().push(place);
                 }
                 self.submissions.push(submission);
+            }
+            Some(ClientMessage::PresenceUpdate(update)) => {
+                let key = (update.doc_id.clone(), update.client_id.clone());
+                self.shown.entry(key).or_default().push(Shown {
+                    event: index,
+                    connection,
+                    update,
+                    refused: None,
+                });
             }
             Some(ClientMessage::Hello(_)) | None => {}
         }
@@ -199,15 +269,23 @@ impl<'a> Digest<'a> {
     }
 }
 
-fn refused(message: &OpSubmission, hello: Option<&Hello>) -> Option<&'static str> {
-    let Some(hello) = hello else {
+fn refused(message: &OpSubmission, event: usize, talk: &Talk) -> Option<&'static str> {
+    let Some((_, hello)) = talk.hello.as_ref().filter(|(said, _)| *said < event) else {
         return Some("close.no-hello");
+    };
+    let epoch = match message.epoch() {
+        _ if !talk.is_on(Profile::Resume) => None,
+        Err(_) => return Some(ids::RESUME_OP_EPOCH_INVALID),
+        Ok(epoch) => epoch,
     };
     if message.doc_id != hello.doc_id {
         return Some(ids::CLOSE_OTHER_DOC);
     }
     if message.client_id != hello.client_id {
         return Some(ids::CLOSE_OTHER_CLIENT);
+    }
+    if epoch.is_some() && epoch.as_ref() != talk.epoch() {
+        return Some(ids::RESUME_OTHER_OP_EPOCH);
     }
     match &message.op {
         Op::Ins(insert) if insert.id.lamport() <= insert.parent_id.lamport() => {
@@ -217,5 +295,22 @@ fn refused(message: &OpSubmission, hello: Option<&Hello>) -> Option<&'static str
             Some(ids::CRDT_OWN_REPLICA)
         }
         _ => None,
+    }
+}
+
+/// The most bytes of a state, as compact JSON.
+const STATE_BYTES: usize = 4_096;
+
+fn presence_refused(update: &PresenceUpdate, talk: &Talk) -> Option<&'static str> {
+    let (_, hello) = talk.hello.as_ref()?;
+    let bytes = serde_json::to_string(&update.state).map_or(0, |text| text.len());
+    if !talk.is_on(Profile::Presence) {
+        Some(ids::PROFILES_OFF)
+    } else if bytes > STATE_BYTES {
+        Some("presence.too-big")
+    } else if update.doc_id != hello.doc_id || update.client_id != hello.client_id {
+        Some("presence.ids")
+    } else {
+        None
     }
 }

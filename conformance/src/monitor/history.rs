@@ -232,7 +232,9 @@ pub(super) fn heads(digest: &Digest<'_>) -> Vec<Breach> {
             Some(ServerMessage::HelloAck(ack)) => (&ack.doc_id, ack.server_seq.value()),
             Some(ServerMessage::Resync(resync)) => (&resync.doc_id, resync.server_seq.value()),
             Some(ServerMessage::OpEcho(echo)) => (&echo.doc_id, echo.server_seq.value()),
-            None => continue,
+            Some(ServerMessage::PresenceUpdate(_) | ServerMessage::PresenceSnapshot(_)) | None => {
+                continue;
+            }
         };
         if !digest.is_fresh(doc_id) {
             continue;

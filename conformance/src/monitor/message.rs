@@ -53,7 +53,12 @@ pub(super) fn exact_fields(digest: &Digest<'_>) -> Vec<Breach> {
                 "the echo that {} got has other fields: {fields}",
                 digest.name(index)
             );
-            let mut wrong = breach(ids::ECHO_EXACT_FIELDS, index, what);
+            let requirement = if valid.unknown_fields == ["/epoch"] {
+                ids::RESUME_EPOCH_NOT_CONTENT
+            } else {
+                ids::ECHO_EXACT_FIELDS
+            };
+            let mut wrong = breach(requirement, index, what);
             wrong.got = Some(digest.text(index));
             found.push(wrong);
         }

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use collab_spec::id::Name;
-use collab_spec::message::{Hello, HelloAck, OpEcho, Resync, ServerMessage};
+use collab_spec::message::{Hello, HelloAck, OpEcho, Resync, ServerMessage, SyncKind};
+use collab_spec::profile::Profile;
 use collab_spec::report::Breach;
 
 use super::breach;
@@ -23,6 +24,8 @@ pub(super) fn check(digest: &Digest<'_>) -> Vec<Breach> {
             stage: Stage::BeforeAck,
             head: 0,
             last: 0,
+            rule: ids::SYNC_ZERO,
+            announced: None,
             repeats: HashMap::new(),
             found: &mut found,
         };
@@ -50,6 +53,10 @@ struct Listener<'a> {
     stage: Stage,
     head: u64,
     last: u64,
+    /// The requirement that says what the sync is.
+    rule: &'static str,
+    /// The sync that the ack announces, with the profile `resume`.
+    announced: Option<SyncKind>,
     /// How often each seq has come again.
     repeats: HashMap<u64, usize>,
     found: &'a mut Vec<Breach>,
@@ -80,7 +87,7 @@ impl Listener<'_> {
         };
         self.same_document(event, hello, message);
         match (self.stage, message) {
-            (Stage::BeforeAck, ServerMessage::HelloAck(ack)) => self.ack(ack),
+            (Stage::BeforeAck, ServerMessage::HelloAck(ack)) => self.ack(event, hello, ack),
             (Stage::BeforeAck, _) => {
                 self.lost(
                     ids::ACK_FIRST,
@@ -96,14 +103,18 @@ impl Listener<'_> {
                 self.first_echo(event, hello.last_seen_server_seq.value(), echo);
             }
             (Stage::Replayed, ServerMessage::Resync(_)) => {
-                let what = "a resync came after a replay had begun".to_owned();
-                self.wrong(ids::SYNC_REPLAY_OR_RESYNC, event, what);
+                let what = "a resync came where a replay had begun".to_owned();
+                let requirement = match self.rule {
+                    ids::RESUME_AT_HEAD => ids::RESUME_AT_HEAD,
+                    _ => ids::SYNC_REPLAY_OR_RESYNC,
+                };
+                self.wrong(requirement, event, what);
             }
             (_, ServerMessage::Resync(_)) => {
-                let requirement = self.sync_rule(hello.last_seen_server_seq.value());
-                self.wrong(requirement, event, "a second resync came".to_owned());
+                self.wrong(self.rule, event, "a second resync came".to_owned());
             }
             (_, ServerMessage::OpEcho(echo)) => self.echo(event, echo),
+            (_, ServerMessage::PresenceUpdate(_) | ServerMessage::PresenceSnapshot(_)) => {}
         }
     }
 
@@ -112,6 +123,8 @@ impl Listener<'_> {
             ServerMessage::HelloAck(ack) => (&ack.doc_id, ids::ACK_FIELDS),
             ServerMessage::Resync(resync) => (&resync.doc_id, ids::ONE_DOCUMENT),
             ServerMessage::OpEcho(echo) => (&echo.doc_id, ids::ONE_DOCUMENT),
+            ServerMessage::PresenceUpdate(update) => (&update.doc_id, ids::ONE_DOCUMENT),
+            ServerMessage::PresenceSnapshot(snapshot) => (&snapshot.doc_id, ids::ONE_DOCUMENT),
         };
         if *doc_id != hello.doc_id {
             let what = format!(
@@ -122,23 +135,36 @@ impl Listener<'_> {
         }
     }
 
-    fn ack(&mut self, ack: &HelloAck) {
+    fn ack(&mut self, event: usize, hello: &Hello, ack: &HelloAck) {
         self.head = ack.server_seq.value();
         self.stage = Stage::BeforeSync;
-    }
-
-    /// The requirement that says what the sync is.
-    fn sync_rule(&self, last_seen: u64) -> &'static str {
-        match last_seen {
-            0 => ids::SYNC_ZERO,
-            seen if seen > self.head => ids::SYNC_BEYOND_HEAD,
-            seen if seen == self.head => ids::SYNC_AT_HEAD,
-            _ => ids::SYNC_REPLAY_OR_RESYNC,
+        let last_seen = hello.last_seen_server_seq.value();
+        if !self.talk.is_on(Profile::Resume) {
+            self.rule = sync_rule(last_seen, self.head);
+            return;
+        }
+        let (rule, due) = resume_rule(hello, ack);
+        self.rule = rule;
+        self.announced = ack.sync;
+        if let (Some(due), Some(announced)) = (due, ack.sync)
+            && due != announced
+        {
+            let what = format!("the ack announces another sync than a {}", kind(due));
+            self.wrong(rule, event, what);
+        }
+        if rule == ids::RESUME_AT_HEAD && ack.sync == Some(SyncKind::Replay) {
+            // The replay is of nothing, so it is complete.
+            self.stage = Stage::Replayed;
+            self.last = last_seen;
         }
     }
 
     fn resync(&mut self, event: usize, resync: &Resync) {
         self.stage = Stage::Resynced;
+        if self.announced == Some(SyncKind::Replay) {
+            let what = "a resync came where the ack announced a replay".to_owned();
+            self.wrong(self.rule, event, what);
+        }
         self.last = resync.server_seq.value();
         if self.last < self.head {
             let what = format!(
@@ -151,17 +177,17 @@ impl Listener<'_> {
 
     fn first_echo(&mut self, event: usize, last_seen: u64, echo: &OpEcho) {
         let seq = echo.server_seq.value();
-        if last_seen > 0 && last_seen < self.head && seq <= self.head {
+        let announced = self.announced != Some(SyncKind::Resync);
+        if announced && last_seen > 0 && last_seen < self.head && seq <= self.head {
             self.stage = Stage::Replayed;
             self.last = last_seen;
             self.echo(event, echo);
             return;
         }
-        let rule = self.sync_rule(last_seen);
         let requirement = if seq > self.head {
             ids::SYNC_BEFORE_LIVE
         } else {
-            rule
+            self.rule
         };
         let what = format!(
             "the echo with seq {seq} came where the sync must stand (last seen {last_seen}, head {})",
@@ -212,6 +238,9 @@ impl Listener<'_> {
                     ids::SUBMIT_ANSWER_PRIVATE,
                     "it is the answer to another connection",
                 ),
+                (0, _) if self.rule == ids::RESUME_AT_HEAD => {
+                    (ids::RESUME_AT_HEAD, "the client was at the head")
+                }
                 (2.., _) => (
                     ids::SUBMIT_ANSWER,
                     "the op was answered more often than sent again",
@@ -249,6 +278,42 @@ impl Listener<'_> {
     fn lost(&mut self, requirement: &str, event: usize, what: String) {
         self.stage = Stage::Lost;
         self.wrong(requirement, event, what);
+    }
+}
+
+/// The requirement that says what the sync is, without profiles.
+fn sync_rule(last_seen: u64, head: u64) -> &'static str {
+    match last_seen {
+        0 => ids::SYNC_ZERO,
+        seen if seen > head => ids::SYNC_BEYOND_HEAD,
+        seen if seen == head => ids::SYNC_AT_HEAD,
+        _ => ids::SYNC_REPLAY_OR_RESYNC,
+    }
+}
+
+/// The requirement that says what the sync is with the profile `resume`, and the sync, where the
+/// server has no choice.
+fn resume_rule(hello: &Hello, ack: &HelloAck) -> (&'static str, Option<SyncKind>) {
+    let (last_seen, head) = (hello.last_seen_server_seq, ack.server_seq);
+    if last_seen.value() == 0 {
+        (ids::RESUME_ZERO, Some(SyncKind::Resync))
+    } else if hello.epoch.is_none() {
+        (ids::RESUME_NO_EPOCH, Some(SyncKind::Resync))
+    } else if hello.epoch != ack.epoch {
+        (ids::RESUME_OTHER_EPOCH, Some(SyncKind::Resync))
+    } else if last_seen == head {
+        (ids::RESUME_AT_HEAD, Some(SyncKind::Replay))
+    } else if last_seen > head {
+        (ids::RESUME_BEYOND_HEAD, Some(SyncKind::Resync))
+    } else {
+        (ids::RESUME_REPLAY, None)
+    }
+}
+
+fn kind(sync: SyncKind) -> &'static str {
+    match sync {
+        SyncKind::Replay => "replay",
+        SyncKind::Resync => "resync",
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::check;
 use crate::trace::{Connection, Received, Trace, What};
@@ -71,6 +71,32 @@ impl Tape {
 
     pub(super) fn got(&mut self, name: &str, text: &str) -> &mut Self {
         self.event(name, What::Text(Arc::new(Received::new(text))))
+    }
+
+    pub(super) fn got_json(&mut self, name: &str, message: Value) -> &mut Self {
+        self.got(name, &message.to_string())
+    }
+
+    /// A hello with further fields, or others.
+    pub(super) fn hello_json(&mut self, name: &str, fields: Value) -> &mut Self {
+        let mut hello = json!({"type": "hello", "doc_id": DOC, "client_id": name});
+        for (field, value) in fields.as_object().unwrap() {
+            hello[field] = value.clone();
+        }
+        self.open(name).sent(name, &hello.to_string())
+    }
+
+    /// Any op under the seq's name, and its echo to the sender.
+    pub(super) fn submitted(&mut self, name: &str, seq: u64, op: Value) -> &mut Self {
+        let msg_id = format!("m-{seq}");
+        let submission = json!({"type": "op", "doc_id": DOC, "client_id": name,
+            "client_msg_id": msg_id, "op": op});
+        self.sent(name, &submission.to_string());
+        self.got_json(
+            name,
+            json!({"type": "op_echo", "doc_id": DOC, "server_seq": seq,
+            "origin_client_id": name, "client_msg_id": msg_id, "op": op}),
+        )
     }
 
     pub(super) fn hello(&mut self, name: &str, last_seen: u64) -> &mut Self {

@@ -1,4 +1,4 @@
-//! The texts of resyncs against the oracle.
+//! The texts and states of resyncs against the oracle.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,8 @@ use collab_spec::id::Name;
 use collab_spec::message::{Resync, ServerMessage};
 use collab_spec::report::Breach;
 
-use super::breach;
 use super::digest::Digest;
+use super::{breach, state};
 use crate::ids;
 use crate::model::Model;
 use crate::trace::What;
@@ -16,7 +16,8 @@ use crate::trace::What;
 const SHOWN: usize = 40;
 
 /// A resync's text is what all ops up to its seq make, wherever the trace knows them all.
-pub(super) fn resync_text(digest: &Digest<'_>) -> Vec<Breach> {
+/// So are its state's elements and pending ops.
+pub(super) fn resyncs(digest: &Digest<'_>) -> Vec<Breach> {
     let mut by_document: BTreeMap<&Name, Vec<(usize, &Resync)>> = BTreeMap::new();
     for (index, event) in digest.trace.events.iter().enumerate() {
         if let What::Text(received) = &event.what
@@ -35,6 +36,7 @@ pub(super) fn resync_text(digest: &Digest<'_>) -> Vec<Breach> {
         let mut model = Model::new();
         let mut reached = 0;
         let mut text = String::new();
+        let mut elements = None;
         for (event, resync) in resyncs {
             let wanted = resync.server_seq.value();
             let before = reached;
@@ -50,9 +52,14 @@ pub(super) fn resync_text(digest: &Digest<'_>) -> Vec<Breach> {
             }
             if reached > before {
                 text = model.text();
+                elements = None;
             }
             if text != resync.full_text {
                 found.push(wrong_text(digest, event, &text, resync));
+            }
+            if let Some(got) = &resync.state {
+                let known = elements.get_or_insert_with(|| model.state());
+                found.extend(state::compare(digest.name(event), event, known, got));
             }
         }
     }

@@ -69,6 +69,33 @@ impl Server {
         Client::over(socket.connect(self.address).await.unwrap()).await
     }
 
+    /// A client that has asked for profiles; gives what it got up to the resync.
+    pub(crate) async fn join_with(
+        &self,
+        doc: &str,
+        client: &str,
+        profiles: &[&str],
+    ) -> (Client, Value, Value) {
+        let mut joined = self.connect().await;
+        let mut hello = hello(doc, client, 0);
+        hello["capabilities"] = json!(profiles);
+        joined.send(hello).await;
+        let (ack, resync) = (joined.next().await, joined.next().await);
+        assert_eq!(
+            (&ack["type"], &resync["type"]),
+            (&json!("hello_ack"), &json!("resync"))
+        );
+        (joined, ack, resync)
+    }
+
+    /// A client with the profile `presence` that has joined; gives the states of the snapshot.
+    pub(crate) async fn join_shown(&self, doc: &str, client: &str) -> (Client, Value) {
+        let (mut joined, _, _) = self.join_with(doc, client, &["presence"]).await;
+        let mut snapshot = joined.next().await;
+        assert_eq!(snapshot["type"], "presence_snapshot", "{snapshot}");
+        (joined, snapshot["states"].take())
+    }
+
     /// A client that has joined a document and read the sync, a resync.
     pub(crate) async fn join(&self, doc: &str, client: &str) -> Client {
         let mut joined = self.connect().await;
@@ -142,6 +169,15 @@ impl Client {
         self.receive().await.expect("a message, not a close")
     }
 
+    /// The client and the state of the next message, which must be a `presence_update`.
+    pub(crate) async fn shown(&mut self) -> (String, Value) {
+        let mut update = self.next().await;
+        assert_eq!(update["type"], "presence_update", "{update}");
+        assert_eq!(update.as_object().unwrap().len(), 4, "{update}");
+        let client = update["client_id"].as_str().unwrap().to_owned();
+        (client, update["state"].take())
+    }
+
     /// The seq of the next message, which must be an echo.
     pub(crate) async fn echo(&mut self) -> u64 {
         let echo = self.next().await;
@@ -161,4 +197,8 @@ pub(crate) fn hello(doc: &str, client: &str, last_seen: u64) -> Value {
 
 pub(crate) fn submission(doc: &str, client: &str, message: &str, op: &Op) -> Value {
     json!({"type":"op","doc_id":doc,"client_id":client,"client_msg_id":message,"op":op})
+}
+
+pub(crate) fn showing(doc: &str, client: &str, state: Value) -> Value {
+    json!({"type":"presence_update","doc_id":doc,"client_id":client,"state":state})
 }

@@ -4,10 +4,14 @@
 
 mod client;
 mod document;
+mod presence;
+mod profiles;
 mod program;
 mod rebuild;
+mod resume;
 mod server;
 mod slow;
+mod state;
 mod text;
 mod wire;
 

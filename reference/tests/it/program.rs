@@ -82,6 +82,7 @@ fn bad_arguments_are_2() {
         &["--max-message-bytes", "65535"],
         &["--max-waiting-bytes", "16777216"],
         &["--log-format", "xml"],
+        &["--profiles", "resume,history"],
         &["stray"],
     ] {
         let output = run(args);
@@ -101,6 +102,7 @@ fn help_names_every_limit_and_exit_code() {
         "--listen",
         "--port",
         "COLLAB_HELLO_SECONDS",
+        "[default: resume,state,presence]",
         "in bytes",
         "3  an address",
     ] {

@@ -7,6 +7,8 @@ use collab_reference::Config;
 use collab_reference::document::{Document, Submitted};
 use collab_reference::hub::Hub;
 use collab_reference::log::{Log, MemoryStore, Store};
+use collab_spec::id::Integer;
+use collab_spec::message::Hello;
 
 use crate::{del, ins, logged, name, typed};
 
@@ -75,6 +77,17 @@ fn a_store_numbers_and_keeps() {
     assert_eq!(store.open(&name("other")).head(), 0);
 }
 
+/// The `hello` of a client that has seen nothing.
+fn joining() -> Hello {
+    Hello {
+        doc_id: name("doc"),
+        client_id: name("A"),
+        last_seen_server_seq: Integer::default(),
+        capabilities: None,
+        epoch: None,
+    }
+}
+
 /// Waits for a condition that other tasks bring about.
 async fn until(condition: impl Fn() -> bool) {
     let started = Instant::now();
@@ -99,14 +112,14 @@ async fn rooms_leave_memory_and_come_back() {
 
     // Nobody's document.
     let lease = hub.lease(&name("looked-at"));
-    let _ = lease.room().await.join(0);
+    let _ = lease.room().await.join(&joining(), hub.config());
     drop(lease);
     assert_eq!((hub.rooms(), store.documents()), (0, 0));
 
     for (round, op) in typed("A", "abc").into_iter().enumerate() {
         let lease = hub.lease(&name("doc"));
         let room = lease.room().await;
-        let (seat, opening) = room.join(0);
+        let (seat, opening) = room.join(&joining(), hub.config());
         let resync = String::from_utf8(opening[1].to_vec()).unwrap();
         assert!(
             resync.contains(&format!("\"{}\"", &"abc"[..round])),
@@ -145,7 +158,7 @@ async fn joins_race_with_evictions() {
                 let client = name(&format!("c{client}"));
                 for round in 1..=300 {
                     let lease = hub.lease(&name("doc"));
-                    let (seat, _) = lease.room().await.join(0);
+                    let (seat, _) = lease.room().await.join(&joining(), hub.config());
                     let op = ins((0, ""), (round, client.as_str()), 'x');
                     let submitted = seat.submit(&client, &name(&round.to_string()), &op);
                     assert!(matches!(submitted, Ok(Submitted::New(_))));
