@@ -143,6 +143,7 @@ async fn a_restarted_server_replays_nothing_of_an_old_history() {
             assert_eq!(client.closed().await, 1008);
         }
         epochs.push(ack["epoch"].clone());
+        drop((client, writer));
         server.stop().await;
     }
 }
