@@ -31,7 +31,7 @@ use crate::config::Config;
 use crate::document::Submitted;
 use crate::hub::Hub;
 use crate::presence::State;
-use crate::room::Seat;
+use crate::room::{self, Seat};
 use crate::violation::Violation;
 
 type WebSocket = WebSocketStream<TcpStream>;
@@ -141,7 +141,10 @@ where
     R: Stream<Item = Result<Message, Error>> + Unpin,
 {
     match timeout(config.hello_timeout, receive(stream)).await {
-        Ok(Ok((ClientMessage::Hello(hello), _))) => Ok(hello),
+        Ok(Ok((ClientMessage::Hello(hello), _))) => match room::refuses(&hello, config) {
+            Some(violation) => Err(End::Violated(violation)),
+            None => Ok(hello),
+        },
         Ok(Ok(_)) => Err(End::Violated(Violation::NoHello)),
         Ok(Err(end)) => Err(end),
         Err(_) => Err(End::Violated(Violation::HelloTimeout)),

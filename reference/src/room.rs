@@ -109,6 +109,15 @@ pub struct Seat {
     signals: Arc<Signals>,
 }
 
+/// Why a `hello` is refused though its form is right, if it is.
+///
+/// Source: `resume.hello-epoch-invalid`.
+pub fn refuses(hello: &Hello, config: &Config) -> Option<Violation> {
+    let asked = hello.capabilities.as_deref().unwrap_or_default();
+    let resume = Profiles::negotiate(asked, &config.profiles).resume;
+    (resume && hello.epoch().is_err()).then_some(Violation::Malformed)
+}
+
 impl Room {
     /// Opens a room for a document. Units: `max_waiting` is in bytes.
     pub fn new(doc_id: Name, document: Document, max_waiting: usize) -> Self {
@@ -153,12 +162,14 @@ impl Room {
         let asked = hello.capabilities.as_deref();
         let profiles = Profiles::negotiate(asked.unwrap_or_default(), &config.profiles);
         let last_seen = hello.last_seen_server_seq.value();
+        // A malformed one was refused before, where it matters.
+        let epoch = hello.epoch().ok().flatten();
         let signals = Arc::new(Signals::default());
         let (member, head, resync) = {
             let mut inner = self.lock();
             let head = inner.document.head();
             let sync = match profiles.resume {
-                true => inner.document.resume(hello.epoch.as_ref(), last_seen),
+                true => inner.document.resume(epoch.as_ref(), last_seen),
                 false => inner.document.sync(last_seen),
             };
             let (cursor, resync) = match sync {

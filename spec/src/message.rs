@@ -56,11 +56,32 @@ pub struct Hello {
     #[serde(default)]
     pub last_seen_server_seq: Integer,
     /// The profiles that the client asks for; unknown ones are ignored.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Vec<String>")]
     pub capabilities: Option<Vec<String>>,
-    /// Profile `resume`: the epoch to which `last_seen_server_seq` belongs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub epoch: Option<Name>,
+    /// Profile `resume`: the epoch to which `last_seen_server_seq` belongs. Any value where the
+    /// profile is not asked for, since the field is unknown then; see [`Hello::epoch`].
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Name")]
+    pub epoch: Option<Value>,
+}
+
+impl Hello {
+    /// The epoch to which `last_seen_server_seq` belongs, for a client that asks for the profile
+    /// `resume`.
+    ///
+    /// Errors: a value that is no name.
+    pub fn epoch(&self) -> Result<Option<Name>, serde_json::Error> {
+        self.epoch.as_ref().map(Name::deserialize).transpose()
+    }
 }
 
 /// `op`: a client submits one edit.
@@ -77,8 +98,12 @@ pub struct OpSubmission {
     pub op: Op,
     /// Profile `resume`: the epoch in which the op was made. Any value where the profile is off,
     /// since the field is unknown then; see [`OpSubmission::epoch`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<Name>")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Name")]
     pub epoch: Option<Value>,
 }
 
@@ -171,13 +196,28 @@ pub struct HelloAck {
     /// The `server_seq` of the last accepted op; 0 where there is none.
     pub server_seq: Integer,
     /// The profiles that are on for this connection, where the `hello` asked for any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Vec<String>")]
     pub capabilities: Option<Vec<String>>,
     /// Profile `resume`: the epoch of the document's history.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Name")]
     pub epoch: Option<Name>,
     /// Profile `resume`: how the client is brought to the head.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "SyncKind")]
     pub sync: Option<SyncKind>,
 }
 
@@ -202,7 +242,12 @@ pub struct Resync {
     /// The visible text.
     pub full_text: String,
     /// Profile `state`: the elements behind the text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "State")]
     pub state: Option<State>,
 }
 
@@ -254,7 +299,7 @@ pub struct PresenceUpdate {
     pub state: Option<Map<String, Value>>,
 }
 
-/// `presence_snapshot`: the states of all other clients, once after the sync.
+/// `presence_snapshot`: the states of the document's clients, once after the sync.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(title = "presence_snapshot", example = json!({"type":"presence_snapshot","doc_id":"doc-123","states":{"A":{"cursor":{"anchor_id":[1001,"A"],"affinity":"right"}}}}))]
 pub struct PresenceSnapshot {
@@ -280,6 +325,15 @@ pub struct OpEcho {
     pub client_msg_id: Name,
     /// The edit, as submitted.
     pub op: Op,
+}
+
+/// Reads a field that may be missing, but is not null.
+fn present<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    T::deserialize(deserializer).map(Some)
 }
 
 /// A field that must be there, though it may be null.

@@ -104,7 +104,12 @@ pub(super) fn unprovoked(digest: &Digest<'_>) -> Vec<Breach> {
                 What::Close { code, reason } => {
                     let words = close_words(*code, reason);
                     let name = digest.name(event);
-                    if talk.hello.is_some() && sent == 1 && *code != CloseCode::GoingAway.code() {
+                    // A malformed epoch is wrong for those servers alone that know epochs.
+                    let hello = talk
+                        .hello
+                        .as_ref()
+                        .filter(|(_, hello)| hello.epoch().is_ok());
+                    if hello.is_some() && sent == 1 && *code != CloseCode::GoingAway.code() {
                         let what = format!("the server closed {name} after its hello: {words}");
                         found.push(breach(ids::SYNC_NEVER_CLOSES, event, what));
                     }

@@ -144,6 +144,9 @@ impl Listener<'_> {
             (Some(place), _) => drop(self.newest.insert(client.clone(), place)),
             // Of several connections only the server knows which one came first.
             (None, Some(_)) if several(&others) => {}
+            // Who has once shown null may leave later, which is null again.
+            (None, Some(_))
+                if update.state.is_none() && self.left(&update.doc_id, client, event) => {}
             (None, Some(_)) => {
                 let what = format!("an older state of {client} came after a newer one");
                 self.wrong(ids::PRESENCE_NEWEST, event, what);

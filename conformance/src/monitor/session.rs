@@ -299,7 +299,7 @@ fn resume_rule(hello: &Hello, ack: &HelloAck) -> (&'static str, Option<SyncKind>
         (ids::RESUME_ZERO, Some(SyncKind::Resync))
     } else if hello.epoch.is_none() {
         (ids::RESUME_NO_EPOCH, Some(SyncKind::Resync))
-    } else if hello.epoch != ack.epoch {
+    } else if hello.epoch().ok().flatten() != ack.epoch {
         (ids::RESUME_OTHER_EPOCH, Some(SyncKind::Resync))
     } else if last_seen == head {
         (ids::RESUME_AT_HEAD, Some(SyncKind::Replay))

@@ -30,7 +30,12 @@ fn schemas_take([own, union]: &[Validator; 2], text: &str) -> (bool, bool) {
 
 fn serde_takes(message: MessageType, text: &str) -> bool {
     if message.is_client() {
-        serde_json::from_str::<ClientMessage>(text).is_ok()
+        match serde_json::from_str::<ClientMessage>(text) {
+            Ok(ClientMessage::Hello(hello)) => hello.epoch().is_ok(),
+            Ok(ClientMessage::Op(op)) => op.epoch().is_ok(),
+            Ok(ClientMessage::PresenceUpdate(_)) => true,
+            Err(_) => false,
+        }
     } else {
         serde_json::from_str::<ServerMessage>(text).is_ok()
     }
