@@ -334,6 +334,9 @@ impl Session<'_> {
                 self.joined = Some((document, doc_id, client_id));
                 Ok(())
             }
+            // The toy offers no profile.
+            (ClientMessage::PresenceUpdate(_), _) if self.has(Fault::UnknownTypeIgnored) => Ok(()),
+            (ClientMessage::PresenceUpdate(_), _) => Err((1002, "unknown type")),
             (ClientMessage::Op(_), None) if self.has(Fault::NoHelloNeeded) => Ok(()),
             (ClientMessage::Op(_), None) => Err((1002, "no hello")),
             (ClientMessage::Op(op), Some((document, doc_id, client_id))) => {
