@@ -4,8 +4,12 @@
 
 mod crdt;
 mod follow;
+mod presence;
+mod profiles;
+mod resume;
 mod session;
 mod slow;
+mod state;
 mod submit;
 mod sync;
 mod text;
@@ -17,8 +21,12 @@ use crate::case::Case;
 pub(crate) fn all() -> Vec<Case> {
     [
         crdt::cases(),
+        presence::cases(),
+        profiles::cases(),
+        resume::cases(),
         session::cases(),
         slow::cases(),
+        state::cases(),
         submit::cases(),
         sync::cases(),
         text::cases(),

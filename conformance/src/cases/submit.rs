@@ -82,7 +82,7 @@ async fn resend_after_lost_connection(context: Context) -> Outcome {
 
 /// Takes messages until each of the ops has been confirmed by an echo, in whatever order: answers
 /// stand outside the order of echoes (`submit.answer-order`).
-async fn expect_confirmed<'a>(
+pub(super) async fn expect_confirmed<'a>(
     client: &mut Client,
     submissions: impl IntoIterator<Item = &'a OpSubmission>,
 ) -> Outcome {

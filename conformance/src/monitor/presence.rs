@@ -132,11 +132,12 @@ impl Listener<'_> {
             };
             others.iter().find(fits).map(|(place, _)| *place)
         };
+        if update.state.is_none() && self.left(&update.doc_id, client, event) {
+            return;
+        }
         if update.state.is_none() && matching(0).is_none() {
-            if !self.left(&update.doc_id, client, event) {
-                let what = format!("null came for {client}, who has not left");
-                self.wrong(ids::PRESENCE_LEAVING, event, what);
-            }
+            let what = format!("null came for {client}, who has not left");
+            self.wrong(ids::PRESENCE_LEAVING, event, what);
             return;
         }
         let last = self.newest.get(client).copied().unwrap_or(0);
@@ -325,6 +326,11 @@ mod tests {
         assert_holds(&ended);
         let mut null = shown();
         show(&mut null, "A", Value::Null);
+        null.got_json("B", presence("A", Value::Null));
+        assert_holds(&null);
+        show(&mut null, "A", json!({"n": 3}));
+        null.got_json("B", presence("A", json!({"n": 3})));
+        null.event("A", What::Dropped);
         null.got_json("B", presence("A", Value::Null));
         assert_holds(&null);
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use collab_spec::report::{CaseReport, FrameReport, Sender};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{SHOWN_BREACHES, WIDTH};
 use crate::validate::shortened;
@@ -89,14 +89,30 @@ fn brief(content: &str) -> Option<String> {
         other => format!(" of {other:?}"),
     };
     let (words, count) = match text("type")? {
-        "hello" => match number("last_seen_server_seq") {
-            Some(seen) => (
-                format!("hello {} seen {seen}", plain(text("client_id")?)),
-                4,
-            ),
-            None => (format!("hello {}", plain(text("client_id")?)), 3),
-        },
-        "hello_ack" => (format!("hello_ack seq {}", number("server_seq")?), 3),
+        "hello" => {
+            let mut words = format!("hello {}", plain(text("client_id")?));
+            let mut count = 3;
+            if let Some(seen) = number("last_seen_server_seq") {
+                let _ = write!(words, " seen {seen}");
+                count += 1;
+            }
+            count += profile_fields(&mut words, fields);
+            (words, count)
+        }
+        "hello_ack" => {
+            let mut words = format!("hello_ack seq {}", number("server_seq")?);
+            let count = 3 + profile_fields(&mut words, fields);
+            (words, count)
+        }
+        "presence_update" => {
+            let state = fields.get("state")?;
+            let client = plain(text("client_id")?);
+            (format!("presence_update {client} {state}"), 4)
+        }
+        "presence_snapshot" => {
+            let states = fields.get("states")?;
+            (format!("presence_snapshot {states}"), 3)
+        }
         "resync" => (
             format!(
                 "resync seq {} {:?}",
@@ -124,6 +140,22 @@ fn brief(content: &str) -> Option<String> {
         _ => return None,
     };
     (fields.len() == count).then(|| words + &document)
+}
+
+/// Adds the fields of profiles that are there, and gives how many they are.
+fn profile_fields(words: &mut String, fields: &Map<String, Value>) -> usize {
+    let there = ["capabilities", "epoch", "sync"]
+        .into_iter()
+        .filter_map(|name| Some((name, fields.get(name)?)));
+    let mut count = 0;
+    for (name, value) in there {
+        let _ = match value {
+            Value::String(text) => write!(words, " {name} {}", plain(text)),
+            other => write!(words, " {name} {other}"),
+        };
+        count += 1;
+    }
+    count
 }
 
 /// A name as it is where it needs no quotes.
@@ -197,6 +229,17 @@ mod tests {
         );
         let other = echo.replace("doc-0123456789abcdef", "d2");
         assert!(brief(&other).unwrap().ends_with(r#" of "d2""#));
+    }
+
+    #[test]
+    fn profiles_are_brief_too() {
+        let hello = r#"{"type":"hello","doc_id":"doc-0123456789abcdef","client_id":"A","last_seen_server_seq":2,"capabilities":["resume"],"epoch":"e"}"#;
+        let words = r#"hello A seen 2 capabilities ["resume"] epoch e"#;
+        assert_eq!(brief(hello).unwrap(), words);
+        let ack = r#"{"type":"hello_ack","doc_id":"doc-0123456789abcdef","server_seq":2,"epoch":"e","sync":"replay"}"#;
+        assert_eq!(brief(ack).unwrap(), "hello_ack seq 2 epoch e sync replay");
+        let update = r#"{"type":"presence_update","doc_id":"doc-0123456789abcdef","client_id":"A","state":{"n":1}}"#;
+        assert_eq!(brief(update).unwrap(), r#"presence_update A {"n":1}"#);
     }
 
     #[test]
