@@ -4,7 +4,7 @@ use collab_reference::Config;
 use collab_reference::log::MemoryStore;
 use collab_reference::profiles::Profiles;
 use collab_spec::profile::Profile;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::client::{Server, hello, showing, submission};
 use crate::ins;
