@@ -85,7 +85,7 @@ pub(super) fn cases() -> Vec<Case> {
             anchors,
         ),
         Case::code(
-            "presence/no-seq-in-a-storm",
+            "presence/ops-around-updates",
             "fifty ops around fifty updates have dense seqs, and no sync has anything else",
             &["presence.no-seq", ids::SEQ_FROM_BASELINE, "profiles.mixed"],
             no_seq,

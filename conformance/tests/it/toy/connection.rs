@@ -16,6 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::document::{Document, Member, Outbox, Refusal};
+use super::profiles::On;
 use super::{Fault, Toy};
 
 type Socket = WebSocketStream<TcpStream>;
@@ -27,6 +28,7 @@ const PACE: usize = 1 << 20;
 /// How the reading of a connection ended.
 enum End {
     Left,
+    Closed,
     Refused(Refusal),
 }
 
@@ -62,6 +64,7 @@ pub(super) async fn serve(toy: &Arc<Toy>, mut stream: TcpStream) {
         number,
         outbox: Arc::clone(&outbox),
         joined: None,
+        on: On::default(),
     };
     let mut writer = Writer {
         sink,
@@ -71,11 +74,12 @@ pub(super) async fn serve(toy: &Arc<Toy>, mut stream: TcpStream) {
         end = session.read(&mut reader) => end,
         end = writer.run() => end,
     };
-    if let Some((document, _, _)) = &session.joined {
-        document.lock().unwrap().leave(number);
+    if let Some((document, doc_id, _)) = &session.joined {
+        let clean = matches!(end, End::Closed);
+        document.lock().unwrap().leave(number, doc_id, clean);
     }
     let slow = outbox.slow.load(Ordering::SeqCst);
-    if matches!(end, End::Left) && !slow {
+    if matches!(end, End::Left | End::Closed) && !slow {
         // The library sends its answer to a close frame when it is read from.
         let rest = async { while let Some(Ok(_)) = reader.next().await {} };
         let _ = tokio::time::timeout(Duration::from_secs(1), rest).await;
@@ -178,6 +182,7 @@ struct Session<'a> {
     number: u64,
     outbox: Arc<Outbox>,
     joined: Option<(Shared, String, String)>,
+    on: On,
 }
 
 impl Session<'_> {
@@ -212,7 +217,7 @@ impl Session<'_> {
                 Some(Err(Error::Capacity(_))) => Err((1009, "too big")),
                 Some(Err(Error::Utf8(_))) => Err((1007, "not UTF-8")),
                 Some(Err(_)) => Err((1002, "not WebSocket")),
-                Some(Ok(Message::Close(_))) => return End::Left,
+                Some(Ok(Message::Close(_))) => return End::Closed,
                 Some(Ok(Message::Binary(_))) if self.has(Fault::BinaryFails) => {
                     Err((1011, "error"))
                 }
@@ -301,7 +306,25 @@ impl Session<'_> {
         if self.has(Fault::NamesInUtf16) && utf16_too_long(&value) {
             return Err((1002, "name too long"));
         }
-        let known = matches!(value["type"].as_str(), Some("hello" | "op"));
+        let asks = |name: &str| {
+            let names = value["capabilities"].as_array();
+            names.is_some_and(|names| names.iter().any(|asked| asked == name))
+        };
+        if value["type"] == "hello"
+            && !asks("resume")
+            && let Some(fields) = value.as_object_mut()
+        {
+            fields.shift_remove("epoch");
+        }
+        let known = match value["type"].as_str() {
+            Some("hello" | "op") => true,
+            Some("presence_update") if self.on.presence => true,
+            Some("presence_update") if self.has(Fault::PresenceOffIgnored) => return Ok(()),
+            Some("presence_update") if self.joined.is_some() => {
+                return Err((1002, "presence is off"));
+            }
+            _ => false,
+        };
         if !known && value.is_object() && self.has(Fault::UnknownTypeIgnored) {
             return Ok(());
         }
@@ -325,26 +348,47 @@ impl Session<'_> {
                     number: self.number,
                     client_id: client_id.clone(),
                     outbox,
+                    on: On::default(),
                 };
-                document.lock().unwrap().join(
-                    &doc_id,
-                    hello.last_seen_server_seq.value(),
-                    member,
-                )?;
+                self.on = document.lock().unwrap().join(&doc_id, &hello, member)?;
                 self.joined = Some((document, doc_id, client_id));
                 Ok(())
             }
-            // The toy offers no profile.
-            (ClientMessage::PresenceUpdate(_), _) if self.has(Fault::UnknownTypeIgnored) => Ok(()),
-            (ClientMessage::PresenceUpdate(_), _) => Err((1002, "unknown type")),
             (ClientMessage::Op(_), None) if self.has(Fault::NoHelloNeeded) => Ok(()),
-            (ClientMessage::Op(_), None) => Err((1002, "no hello")),
+            (ClientMessage::Op(_) | ClientMessage::PresenceUpdate(_), None) => {
+                Err((1002, "no hello"))
+            }
+            (ClientMessage::PresenceUpdate(update), Some((document, doc_id, client_id))) => {
+                let own =
+                    update.doc_id.as_str() == doc_id && update.client_id.as_str() == client_id;
+                if !own && !self.has(Fault::PresenceOfAnyone) {
+                    return Err((1008, "presence of another"));
+                }
+                document.lock().unwrap().show(self.number, &value)
+            }
             (ClientMessage::Op(op), Some((document, doc_id, client_id))) => {
+                let epoch = value
+                    .get("epoch")
+                    .filter(|_| self.on.resume || self.has(Fault::EpochCheckedWhereOff));
+                let named = epoch.is_none_or(|epoch| {
+                    collab_spec::id::Name::new(epoch.as_str().unwrap_or_default()).is_some()
+                });
+                if !named && !self.has(Fault::OpEpochAnyShape) {
+                    return Err((1002, "epoch is no name"));
+                }
                 if op.doc_id.as_str() != doc_id && !self.has(Fault::OtherDocTaken) {
                     return Err((1008, "other doc_id"));
                 }
                 if op.client_id.as_str() != client_id && !self.has(Fault::OtherClientTaken) {
                     return Err((1008, "other client_id"));
+                }
+                let current = document.lock().unwrap().epoch.clone();
+                let other = named && epoch.is_some_and(|epoch| *epoch != current.as_str());
+                if other && !self.has(Fault::OpEpochIgnored) {
+                    return Err((1008, "other epoch"));
+                }
+                if epoch.is_none() && self.on.resume && self.has(Fault::OpEpochDemanded) {
+                    return Err((1008, "no epoch"));
                 }
                 let early = self.outbox.taken.load(Ordering::SeqCst) == 0;
                 if self.has(Fault::EarlyOpsLost) && early {

@@ -1,15 +1,16 @@
 //! One document of the toy: order, duplicates, sync, fan-out.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use collab_spec::id::ElementId;
-use collab_spec::message::Op;
+use collab_spec::message::{Hello, Op};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use super::Fault;
+use super::profiles::{On, Shown, grant, new_epoch};
 use super::text::text_of;
 
 /// Why a message is refused: close code and words.
@@ -31,7 +32,7 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    fn push(&self, text: String, counts: bool) {
+    pub(super) fn push(&self, text: String, counts: bool) {
         if counts {
             self.waiting.fetch_add(text.len(), Ordering::SeqCst);
         }
@@ -57,23 +58,29 @@ pub(super) struct Member {
     pub(super) number: u64,
     pub(super) client_id: String,
     pub(super) outbox: Arc<Outbox>,
+    pub(super) on: On,
 }
 
-struct Accepted {
+pub(super) struct Accepted {
     seq: u64,
     client_id: String,
-    op: Op,
+    pub(super) op: Op,
     raw: Value,
+    epoch: Option<Value>,
     by: u64,
     frame: Value,
 }
 
 pub(super) struct Document {
-    fault: Option<Fault>,
-    head: u64,
-    ops: Vec<Accepted>,
+    pub(super) fault: Option<Fault>,
+    pub(super) head: u64,
+    pub(super) ops: Vec<Accepted>,
     by_message: HashMap<(String, String), usize>,
-    by_insert: HashMap<ElementId, usize>,
+    pub(super) by_insert: HashMap<ElementId, usize>,
+    pub(super) epoch: String,
+    pub(super) presence: BTreeMap<String, Shown>,
+    /// What anybody has ever asked for.
+    ever_on: On,
     deleted: HashSet<ElementId>,
     pub(super) members: Vec<Member>,
 }
@@ -89,12 +96,15 @@ impl Document {
             ops: Vec::new(),
             by_message: HashMap::new(),
             by_insert: HashMap::new(),
+            epoch: new_epoch(),
+            presence: BTreeMap::new(),
+            ever_on: On::default(),
             deleted: HashSet::new(),
             members: Vec::new(),
         }))
     }
 
-    fn has(&self, fault: Fault) -> bool {
+    pub(super) fn has(&self, fault: Fault) -> bool {
         self.fault == Some(fault)
     }
 
@@ -111,9 +121,16 @@ impl Document {
     pub(super) fn join(
         &mut self,
         doc_id: &str,
-        last_seen: u64,
-        member: Member,
-    ) -> Result<(), Refusal> {
+        hello: &Hello,
+        mut member: Member,
+    ) -> Result<On, Refusal> {
+        let last_seen = hello.last_seen_server_seq.value();
+        let (granted, mut on) = grant(hello, self.fault)?;
+        self.ever_on.state |= on.state;
+        if self.has(Fault::ProfilesOfDocument) {
+            on.state = self.ever_on.state;
+        }
+        member.on = on;
         let same_client = self
             .members
             .iter()
@@ -138,9 +155,20 @@ impl Document {
             self.head += 1;
         }
         let behind = u64::from(self.has(Fault::AckBehind) && self.head > 0);
-        let ack = json!({"type": "hello_ack", "doc_id": doc_id, "server_seq": self.head - behind})
-            .to_string();
-        let mut messages: Vec<String> = match self.sync(doc_id, last_seen, &member) {
+        let mut ack =
+            json!({"type": "hello_ack", "doc_id": doc_id, "server_seq": self.head - behind});
+        if let Some(granted) = granted {
+            ack["capabilities"] = json!(granted);
+        }
+        if on.resume && !self.has(Fault::EpochUnsaid) {
+            ack["epoch"] = json!(self.epoch());
+        }
+        if on.resume && !self.has(Fault::SyncUnsaid) {
+            let replay = self.resumes(hello) || self.has(Fault::SyncAlwaysReplay);
+            ack["sync"] = json!(if replay { "replay" } else { "resync" });
+        }
+        let ack = ack.to_string();
+        let mut messages: Vec<String> = match self.sync(doc_id, hello, &member) {
             Ok(messages) => messages,
             Err(refusal) => {
                 member.outbox.push(ack, false);
@@ -150,6 +178,14 @@ impl Document {
         let live_first = self.has(Fault::LiveBeforeSync) && self.ops.len() > 1;
         if live_first && let Some(newest) = self.ops.last() {
             messages.insert(0, newest.frame.to_string());
+        }
+        if on.presence && !self.has(Fault::SnapshotMissing) {
+            let early = self.has(Fault::SnapshotBeforeSync);
+            let place = if early { 0 } else { messages.len() };
+            messages.insert(place, self.snapshot(doc_id));
+            if self.has(Fault::SnapshotTwice) {
+                messages.push(self.snapshot(doc_id));
+            }
         }
         if self.has(Fault::AckAfterResync) {
             messages.insert(1.min(messages.len()), ack);
@@ -163,19 +199,37 @@ impl Document {
             member.outbox.push(message, false);
         }
         self.members.push(member);
-        Ok(())
+        Ok(on)
     }
 
-    fn sync(&self, doc_id: &str, last_seen: u64, member: &Member) -> Result<Vec<String>, Refusal> {
+    fn sync(&self, doc_id: &str, hello: &Hello, member: &Member) -> Result<Vec<String>, Refusal> {
+        let last_seen = hello.last_seen_server_seq.value();
         let resync = || {
             let stale = usize::from(self.has(Fault::ResyncStale) && !self.ops.is_empty());
             let text = self.text(self.ops.len() - stale);
             let behind = u64::from(self.has(Fault::ResyncBehind) && self.head > 0);
-            json!({"type": "resync", "doc_id": doc_id, "server_seq": self.head - behind, "full_text": text})
-                .to_string()
+            let mut resync = json!({"type": "resync", "doc_id": doc_id,
+                "server_seq": self.head - behind, "full_text": text});
+            if member.on.state && !(self.has(Fault::StateAtZeroOnly) && last_seen > 0) {
+                resync["state"] = self.state(self.ops.len() - stale);
+            }
+            resync.to_string()
         };
         let replay_zero = self.has(Fault::ReplayOfZero) && last_seen == 0 && self.head > 0;
-        let replays = (0 < last_seen && last_seen < self.head) || replay_zero;
+        let replays = match member.on.resume {
+            true => self.resumes(hello),
+            false => (0 < last_seen && last_seen < self.head) || replay_zero,
+        };
+        if replays && last_seen >= self.head {
+            let last = self
+                .ops
+                .last()
+                .filter(|_| self.has(Fault::AtHeadRepeatsLast));
+            return Ok(last
+                .map(|last| last.frame.to_string())
+                .into_iter()
+                .collect());
+        }
         if !replays || self.has(Fault::ResyncAlways) {
             let nothing =
                 (self.has(Fault::NothingAtHead) && last_seen == self.head && self.head > 0)
@@ -230,7 +284,10 @@ impl Document {
         if let Some(&index) = self.by_message.get(&key) {
             let known = &self.ops[index];
             let mine = !self.has(Fault::ResendOfConnectionOnly) || known.by == by;
+            let epochs =
+                !self.has(Fault::EpochCompared) || known.epoch == message.get("epoch").cloned();
             let same = (known.op == op
+                && epochs
                 && (!self.has(Fault::UnknownFieldsCompared) || known.raw == message["op"]))
                 || self.has(Fault::MessageIdMeansSame);
             if same && self.has(Fault::ResendRefused) {
@@ -402,6 +459,11 @@ impl Document {
         if self.has(Fault::EchoWithServerField) {
             frame["at"] = json!(0);
         }
+        if self.has(Fault::EpochEchoed)
+            && let Some(epoch) = message.get("epoch")
+        {
+            frame["epoch"] = epoch.clone();
+        }
         self.by_message.insert(key, self.ops.len());
         match &op {
             Op::Ins(insert) => drop(
@@ -417,6 +479,7 @@ impl Document {
             client_id,
             op,
             raw,
+            epoch: message.get("epoch").cloned(),
             by,
             frame: frame.clone(),
         });
@@ -469,10 +532,19 @@ impl Document {
         }
     }
 
-    pub(super) fn leave(&mut self, number: u64) {
-        self.members.retain(|member| member.number != number);
+    pub(super) fn leave(&mut self, number: u64, doc_id: &str, clean: bool) {
+        let Some(place) = self
+            .members
+            .iter()
+            .position(|member| member.number == number)
+        else {
+            return;
+        };
+        let gone = self.members.remove(place);
+        self.shown_no_more(number, &gone.client_id, doc_id, clean);
         if self.members.is_empty() {
             match self.fault {
+                Some(Fault::EpochEndsWithLast) => self.epoch = new_epoch(),
                 Some(Fault::DocumentForgotten) => {
                     self.ops.clear();
                     self.by_message.clear();

@@ -155,6 +155,73 @@ faults! {
     NamesInUtf16: "Names are measured in UTF-16 code units.", "transport.names", ["frames/"];
     FloatsTaken: "1.5 is taken for the integer 1.", "close.schema", ["frames/"];
 
+    // Profiles.
+    GrantsUnasked: "The ack turns on all profiles even where none is asked for.", "profiles.off-is-core", ["profiles/", "frames/hello"];
+    GrantsAll: "Who asks for one profile gets all.", "profiles.ack", ["profiles/"];
+    GrantsTwice: "A profile asked for twice is named twice.", "profiles.ack", ["profiles/"];
+    GrantsUnknown: "Unknown profiles are turned on as well.", "profiles.ack", ["profiles/"];
+    UnknownProfileRefused: "A hello with an unknown profile is refused.", "profiles.unknown-ignored", ["profiles/"];
+    ProfilesOfDocument: "Once somebody has asked for states, everyone gets them.", "profiles.off-is-core", ["profiles/", "state/"];
+
+    // The profile resume.
+    EpochUnsaid: "The ack lacks the epoch.", "resume.ack", ["resume/"];
+    SyncUnsaid: "The ack lacks the sync.", "resume.ack", ["resume/"];
+    EpochOfConnection: "Every connection is told an epoch of its own.", "resume.one-epoch", ["resume/"];
+    EpochEndsWithLast: "The epoch ends when the last connection does.", "resume.one-epoch", ["resume/"];
+    SyncAlwaysReplay: "The ack always announces a replay.", "resume.zero", ["resume/"];
+    EpochIgnored: "A hello of another epoch is taken for one of this.", "resume.other-epoch", ["resume/"];
+    NoEpochTaken: "A hello without an epoch is taken for one of this.", "resume.no-epoch", ["resume/"];
+    AtHeadResynced: "A client at the head gets a resync.", "resume.at-head", ["resume/"];
+    AtHeadRepeatsLast: "A client at the head gets the last echo again.", "resume.at-head", ["resume/"];
+    BeyondHeadResumed: "A client beyond the head is taken to be at it.", "resume.beyond-head", ["resume/"];
+    OpEpochIgnored: "An op of another epoch is accepted.", "resume.other-op-epoch", ["resume/"];
+    OpEpochAnyShape: "An op's epoch may be anything.", "resume.op-epoch-invalid", ["resume/"];
+    OpEpochDemanded: "An op without an epoch is refused.", "resume.op-epoch", ["resume/"];
+    EpochEchoed: "The epoch of an op is echoed.", "resume.epoch-not-content", ["resume/"];
+    EpochCompared: "The epoch of an op is part of its content.", "resume.epoch-not-content", ["resume/"];
+    EpochCheckedWhereOff: "The epoch of an op is looked at where the profile is off.", "profiles.off-is-core", ["profiles/"];
+
+    // The profile state.
+    StateAtZeroOnly: "Only the resync of a newcomer carries the state.", "state.in-resync", ["state/", "profiles/"];
+    StateStale: "The state lacks the last op.", "state.elements", ["state/"];
+    StateByArrival: "The elements stand in the order in which they arrived.", "state.elements", ["state/"];
+    StateWithoutTombstones: "Tombstones are left out.", "state.elements", ["state/"];
+    StateDeletedShown: "Tombstones still have their text.", "state.text", ["state/"];
+    SpansOfOne: "Every element is a span of its own.", "state.canonical", ["state/"];
+    TombstonesOfOne: "Every tombstone is a span of its own.", "state.canonical", ["state/"];
+    SpansOverGaps: "Spans leap over gaps between lamports.", "state.elements", ["state/"];
+    SpansOverReplicas: "Spans go on over another replica's elements.", "state.elements", ["state/"];
+    PendingLeftOut: "What waits is left out.", "state.pending", ["state/"];
+    PendingTwice: "What waits twice is named twice.", "state.pending", ["state/"];
+    PendingForEver: "What has waited is still named when it waits no more.", "state.pending", ["state/"];
+
+    // The profile presence.
+    PresenceToSender: "Presence goes back to its sender.", "presence.passed-on", ["presence/"];
+    PresenceToPlain: "Presence goes to connections without the profile.", "profiles.off-is-core", ["presence/", "profiles/"];
+    PresenceNotToTwins: "Presence does not go to other connections of the same client.", "presence.passed-on", ["presence/"];
+    PresenceOffIgnored: "Presence is ignored where the profile is off.", "profiles.off-is-core", ["presence/", "profiles/"];
+    PresenceWithExtras: "Unknown fields of presence are passed on.", "presence.exact-fields", ["presence/", "frames/presence"];
+    PresenceWithTime: "Presence carries a field of the server's own.", "presence.exact-fields", ["presence/"];
+    PresenceNullsDropped: "Fields that are null are dropped from states.", "presence.opaque", ["presence/"];
+    PresenceKnownOnly: "Only cursor and selection are passed on.", "presence.opaque", ["presence/", "frames/presence"];
+    PresenceTakesSeq: "Presence takes a seq.", "presence.no-seq", ["presence/"];
+    PresenceOlderLast: "The state before comes after the newest.", "presence.newest", ["presence/"];
+    PresenceSlow: "Presence counts as what waits, and 1 MiB of it is too slow.", "presence.never-slow", ["presence/storm"];
+    PresenceSizeInChars: "States are measured in characters.", "presence.too-big", ["presence/"];
+    PresenceSizeOfMessage: "The whole message is measured, not the state.", "presence.takes-4k", ["presence/"];
+    PresenceAnySize: "States may have any size.", "presence.too-big", ["presence/"];
+    PresenceOfAnyone: "A client may show the state of another.", "presence.ids", ["presence/"];
+    PresenceKept: "A state is kept for late joiners when its client has left.", "presence.ephemeral", ["presence/"];
+    AnchorsChecked: "A cursor at an unknown element is refused.", "presence.anchors", ["presence/"];
+    SnapshotMissing: "There is no snapshot.", "presence.snapshot", ["presence/"];
+    SnapshotTwice: "The snapshot is sent twice.", "presence.snapshot", ["presence/"];
+    SnapshotBeforeSync: "The snapshot goes before the resync.", "presence.snapshot", ["presence/"];
+    SnapshotOfFirst: "The snapshot has the first state of each client.", "presence.snapshot", ["presence/"];
+    SnapshotWithNulls: "The snapshot names clients that show nothing.", "transport.server-valid", ["presence/"];
+    LeavingUnsaid: "Nobody is told when a client leaves.", "presence.leaving", ["presence/"];
+    LeavingCleanOnly: "Nobody is told when a connection breaks.", "presence.leaving", ["presence/"];
+    LeavingErases: "An old connection that ends erases the state of the new one.", "presence.replaced", ["presence/"];
+
     // Slow clients.
     SlowNeverClosed: "What waits for a client is kept without a limit.", "slow.ceiling", ["slow/"];
     SlowLosesEchoes: "A slow client loses echoes.", "seq.from-baseline", ["slow/"];

@@ -12,6 +12,7 @@
 mod connection;
 mod document;
 mod fault;
+mod profiles;
 mod text;
 
 pub(crate) use fault::Fault;

@@ -10,6 +10,20 @@ use super::Fault;
 
 /// The text that the ops make, in their order of acceptance.
 pub(super) fn text_of<'a>(ops: impl Iterator<Item = &'a Op>, fault: Option<Fault>) -> String {
+    let visible = walk(ops, fault).into_iter().filter(|(_, deleted)| !deleted);
+    let text: String = visible.map(|(insert, _)| insert.value).collect();
+    if fault == Some(Fault::TextComposed) {
+        text.replace("e\u{301}", "é")
+    } else {
+        text
+    }
+}
+
+/// The elements that the ops make, in document order, and whether each is deleted.
+pub(super) fn walk<'a>(
+    ops: impl Iterator<Item = &'a Op>,
+    fault: Option<Fault>,
+) -> Vec<(&'a Insert, bool)> {
     let has = |other| fault == Some(other);
     let mut children: HashMap<ParentId, Vec<&Insert>> = HashMap::new();
     let mut known: HashSet<&ElementId> = HashSet::new();
@@ -51,27 +65,21 @@ pub(super) fn text_of<'a>(ops: impl Iterator<Item = &'a Op>, fault: Option<Fault
             siblings.sort_by(|a, b| compare(&a.id, &b.id, fault));
         }
     }
-    walk(&children, &deleted, fault)
+    descend(&children, &deleted, fault)
 }
 
-fn walk(
-    children: &HashMap<ParentId, Vec<&Insert>>,
+fn descend<'a>(
+    children: &HashMap<ParentId, Vec<&'a Insert>>,
     deleted: &HashSet<&ElementId>,
     fault: Option<Fault>,
-) -> String {
+) -> Vec<(&'a Insert, bool)> {
     let has = |other| fault == Some(other);
-    let mut text = String::new();
+    let mut found = Vec::new();
     let mut stack: Vec<&Insert> = Vec::new();
     let mut depth: BTreeMap<&ElementId, usize> = BTreeMap::new();
     stack.extend(children.get(&ParentId::Root).into_iter().flatten());
     while let Some(insert) = stack.pop() {
         let is_deleted = deleted.contains(&insert.id);
-        if !is_deleted {
-            text.push(insert.value);
-        }
-        if is_deleted && has(Fault::DeleteTakesChildren) {
-            continue;
-        }
         if has(Fault::DepthLimited) {
             let above = insert
                 .parent_id
@@ -84,14 +92,14 @@ fn walk(
             }
             depth.insert(&insert.id, here);
         }
+        found.push((insert, is_deleted));
+        if is_deleted && has(Fault::DeleteTakesChildren) {
+            continue;
+        }
         let parent = ParentId::Element(insert.id.clone());
         stack.extend(children.get(&parent).into_iter().flatten());
     }
-    if has(Fault::TextComposed) {
-        text.replace("e\u{301}", "é")
-    } else {
-        text
-    }
+    found
 }
 
 /// Ascending order of ids: what is greater stands further left in the text.
