@@ -42,6 +42,11 @@ fn wrong_usage_is_2_with_a_sentence() {
     );
     assert_stops(&["run", "no-such-case"], 2, "no case fits the filters");
     assert_stops(&["run", "--profile", "nope"], 2, "the profiles are: core");
+    assert_stops(
+        &["run", "--require-profile", "nope"],
+        2,
+        "there is no profile `nope`",
+    );
     assert_stops(&["run", "--timeout-scale", "0"], 2, "between 0.01 and 1000");
     assert_stops(&["run", "--test-threads", "0"], 2, "1 or more");
     assert_stops(&["run", "--format", "xml"], 2, "pretty, terse or json");
@@ -80,9 +85,12 @@ fn the_built_in_server_passes_and_the_report_says_so() {
     let path = folder.join("report.json");
     let text = stdout(&["run", "http/", "--report", path.to_str().unwrap()], 0);
     assert!(text.contains(" passed"), "{text}");
+    let profiles = "the server offers the profiles: core, resume, state, presence";
+    assert!(text.contains(profiles), "{text}");
     let report: serde_json::Value =
         serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
     assert_eq!(report["version"], 1);
+    assert_eq!(report["profiles"].as_array().unwrap().len(), 4);
     assert!(report["summary"]["pass"].as_u64().unwrap() > 0);
     std::fs::remove_dir_all(&folder).unwrap();
 }

@@ -7,6 +7,7 @@ mod cli;
 mod coverage;
 mod mutants;
 mod null;
+mod offers;
 mod play;
 mod reference;
 mod tidy;

@@ -90,7 +90,12 @@ fn faults_cite_requirements_and_cases_that_exist() {
 async fn without_a_fault_the_toy_passes() {
     let url = Toy::start(None).await;
     let all = case::all().unwrap();
-    let report = collab_conformance::run(Target::new(&url).unwrap(), &all, Options::default())
+    // The faulty servers are at work at the same time.
+    let options = Options {
+        timeout_scale: 4.0,
+        ..Options::default()
+    };
+    let report = collab_conformance::run(Target::new(&url).unwrap(), &all, options)
         .await
         .unwrap();
     let wrong: Vec<_> = report

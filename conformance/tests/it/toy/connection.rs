@@ -387,8 +387,8 @@ impl Session<'_> {
                 if other && !self.has(Fault::OpEpochIgnored) {
                     return Err((1008, "other epoch"));
                 }
-                if epoch.is_none() && self.on.resume && self.has(Fault::OpEpochDemanded) {
-                    return Err((1008, "no epoch"));
+                if epoch.is_some() && self.has(Fault::OpEpochRefused) {
+                    return Err((1008, "an epoch"));
                 }
                 let early = self.outbox.taken.load(Ordering::SeqCst) == 0;
                 if self.has(Fault::EarlyOpsLost) && early {

@@ -8,6 +8,10 @@ macro_rules! faults {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum Fault {
             $(#[doc = $sentence] $name,)+
+            /// No mistake: no profile is offered.
+            OffersNothing,
+            /// No mistake: `state` alone is offered.
+            OffersState,
         }
 
         impl Fault {
@@ -16,17 +20,17 @@ macro_rules! faults {
 
             /// What the toy does wrong, in one sentence.
             pub(crate) fn sentence(self) -> &'static str {
-                match self { $(Self::$name => $sentence,)+ }
+                match self { $(Self::$name => $sentence,)+ _ => "" }
             }
 
             /// The requirement that a failure must name.
             pub(crate) fn requirement(self) -> &'static str {
-                match self { $(Self::$name => $requirement,)+ }
+                match self { $(Self::$name => $requirement,)+ _ => "" }
             }
 
             /// The beginnings of the ids of the cases that are played; one of them must fail.
             pub(crate) fn cases(self) -> &'static [&'static str] {
-                match self { $(Self::$name => &[$($case),+],)+ }
+                match self { $(Self::$name => &[$($case),+],)+ _ => &[] }
             }
         }
     };
@@ -176,7 +180,7 @@ faults! {
     BeyondHeadResumed: "A client beyond the head is taken to be at it.", "resume.beyond-head", ["resume/"];
     OpEpochIgnored: "An op of another epoch is accepted.", "resume.other-op-epoch", ["resume/"];
     OpEpochAnyShape: "An op's epoch may be anything.", "resume.op-epoch-invalid", ["resume/"];
-    OpEpochDemanded: "An op without an epoch is refused.", "resume.op-epoch", ["resume/"];
+    OpEpochRefused: "An op with an epoch is refused, whatever the epoch.", "resume.op-epoch", ["resume/"];
     EpochEchoed: "The epoch of an op is echoed.", "resume.epoch-not-content", ["resume/"];
     EpochCompared: "The epoch of an op is part of its content.", "resume.epoch-not-content", ["resume/"];
     EpochCheckedWhereOff: "The epoch of an op is looked at where the profile is off.", "profiles.off-is-core", ["profiles/"];

@@ -36,11 +36,16 @@ pub(super) fn grant(
     fault: Option<Fault>,
 ) -> Result<(Option<Vec<String>>, On), Refusal> {
     let has = |other| fault == Some(other);
-    let known = ["resume", "state", "presence"];
+    let known: &[&str] = match fault {
+        Some(Fault::OffersNothing) => return Ok((None, On::default())),
+        Some(Fault::OffersState) => &["state"],
+        _ => &["resume", "state", "presence"],
+    };
+    let all = || known.iter().map(|name| (*name).to_owned()).collect();
     let asked = match &hello.capabilities {
         None if !has(Fault::GrantsUnasked) => return Ok((None, On::default())),
-        None => known.map(str::to_owned).to_vec(),
-        Some(_) if has(Fault::GrantsAll) => known.map(str::to_owned).to_vec(),
+        None => all(),
+        Some(_) if has(Fault::GrantsAll) => all(),
         Some(asked) => asked.clone(),
     };
     let is_known = |name: &String| known.contains(&name.as_str());
