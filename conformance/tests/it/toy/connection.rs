@@ -342,6 +342,10 @@ impl Session<'_> {
             }
             (ClientMessage::Hello(hello), _) => {
                 let (doc_id, client_id) = (hello.doc_id.to_string(), hello.client_id.to_string());
+                let asked = hello.capabilities.iter().flatten();
+                if asked.into_iter().any(|name| name == "resume") && hello.epoch().is_err() {
+                    return Err((1002, "epoch is no name"));
+                }
                 let document = self.toy.document(&doc_id);
                 let outbox = Arc::clone(&self.outbox);
                 let member = Member {

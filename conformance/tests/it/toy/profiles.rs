@@ -83,7 +83,9 @@ impl Document {
         let seen = hello.last_seen_server_seq.value();
         let known = match &hello.epoch {
             None => self.has(Fault::NoEpochTaken),
-            Some(epoch) => epoch.as_str() == self.epoch || self.has(Fault::EpochIgnored),
+            Some(epoch) => {
+                epoch.as_str() == Some(self.epoch.as_str()) || self.has(Fault::EpochIgnored)
+            }
         };
         let least = if self.has(Fault::AtHeadResynced) {
             seen + 1
