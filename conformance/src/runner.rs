@@ -313,8 +313,7 @@ fn requirements(cases: &[CaseReport]) -> Vec<RequirementReport> {
             }
             // Cases of profiles that are not offered say nothing.
             let not_applicable = |case: &&CaseReport| case.verdict == Verdict::NotApplicable;
-            let silent =
-                !watched && !testing.is_empty() && testing.iter().all(|c| not_applicable(&c));
+            let silent = !watched && !testing.is_empty() && testing.iter().all(not_applicable);
             let verdict = match requirement.level {
                 Level::Must if is_broken => Verdict::Fail,
                 _ if is_broken => Verdict::Warn,
@@ -322,7 +321,7 @@ fn requirements(cases: &[CaseReport]) -> Vec<RequirementReport> {
                 _ if (watched || !testing.is_empty())
                     && testing
                         .iter()
-                        .all(|case| case.verdict == Verdict::Pass || not_applicable(&case)) =>
+                        .all(|case| case.verdict == Verdict::Pass || not_applicable(case)) =>
                 {
                     Verdict::Pass
                 }
