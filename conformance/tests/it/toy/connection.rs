@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use collab_spec::message::ClientMessage;
 use futures_util::stream::{SplitSink, SplitStream};
@@ -24,6 +24,9 @@ type Shared = Arc<Mutex<Document>>;
 
 static NUMBERS: AtomicU64 = AtomicU64::new(1);
 const PACE: usize = 1 << 20;
+
+/// How long after its hello a client must not be quick, where that is the fault.
+const EARLY: Duration = Duration::from_millis(300);
 
 /// How the reading of a connection ended.
 enum End {
@@ -64,6 +67,7 @@ pub(super) async fn serve(toy: &Arc<Toy>, mut stream: TcpStream) {
         number,
         outbox: Arc::clone(&outbox),
         joined: None,
+        joined_at: None,
         on: On::default(),
     };
     let mut writer = Writer {
@@ -182,6 +186,7 @@ struct Session<'a> {
     number: u64,
     outbox: Arc<Outbox>,
     joined: Option<(Shared, String, String)>,
+    joined_at: Option<Instant>,
     on: On,
 }
 
@@ -356,6 +361,7 @@ impl Session<'_> {
                 };
                 self.on = document.lock().unwrap().join(&doc_id, &hello, member)?;
                 self.joined = Some((document, doc_id, client_id));
+                self.joined_at = Some(Instant::now());
                 Ok(())
             }
             (ClientMessage::Op(_), None) if self.has(Fault::NoHelloNeeded) => Ok(()),
@@ -394,7 +400,7 @@ impl Session<'_> {
                 if epoch.is_some() && self.has(Fault::OpEpochRefused) {
                     return Err((1008, "an epoch"));
                 }
-                let early = self.outbox.taken.load(Ordering::SeqCst) == 0;
+                let early = self.joined_at.is_some_and(|at| at.elapsed() < EARLY);
                 if self.has(Fault::EarlyOpsLost) && early {
                     return Ok(());
                 }
