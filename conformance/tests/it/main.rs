@@ -13,3 +13,7 @@ mod reference;
 mod tidy;
 mod tls;
 mod toy;
+
+/// Held by tests that play the whole suite or hunt faults: beside each other they would starve the
+/// servers, whose time limits on `hello` are real.
+pub(crate) static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());

@@ -88,6 +88,7 @@ fn faults_cite_requirements_and_cases_that_exist() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_fault_the_toy_passes() {
+    let _alone = crate::ALONE.lock().await;
     let url = Toy::start(None).await;
     let all = case::all().unwrap();
     // The faulty servers are at work at the same time.
@@ -109,6 +110,7 @@ async fn without_a_fault_the_toy_passes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_fault_is_named() {
+    let _alone = crate::ALONE.lock().await;
     let all = case::all().unwrap();
     let survivors: Vec<String> = futures_util::stream::iter(Fault::ALL)
         .map(|&fault| {

@@ -122,6 +122,7 @@ fn assert_nothing_passes(null: Null, report: &Report) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_contact_stops_the_run_in_seconds() {
+    let _alone = crate::ALONE.lock().await;
     for null in ALL {
         let target = start(null).await;
         let started = Instant::now();
@@ -150,6 +151,7 @@ async fn the_first_contact_stops_the_run_in_seconds() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_case_passes_even_without_the_first_contact() {
+    let _alone = crate::ALONE.lock().await;
     for null in ALL {
         let target = start(null).await;
         let options = Options {
@@ -210,6 +212,7 @@ async fn dying(server: Target, connections: usize) -> Target {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_dies_ends_the_run() {
+    let _alone = crate::ALONE.lock().await;
     let target = dying(crate::reference::start().await, 40).await;
     let started = Instant::now();
     let options = Options {

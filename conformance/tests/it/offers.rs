@@ -37,6 +37,7 @@ async fn report(fault: Fault, options: Options) -> (Report, Vec<Profile>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cases_of_profiles_that_are_not_offered_are_not_applicable() {
+    let _alone = crate::ALONE.lock().await;
     for (fault, offered) in [
         (Fault::OffersNothing, &[Profile::Core][..]),
         (Fault::OffersState, &[Profile::Core, Profile::State]),
@@ -94,6 +95,7 @@ async fn command(arguments: &'static [&'static str]) -> (Option<i32>, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_required_profile_that_is_not_offered_is_a_failure() {
+    let _alone = crate::ALONE.lock().await;
     let (code, text) = command(&["http/"]).await;
     assert_eq!(code, Some(0), "{text}");
     assert!(

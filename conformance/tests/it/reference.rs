@@ -22,6 +22,7 @@ pub(crate) async fn start() -> Target {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_passes_every_case() {
+    let _alone = crate::ALONE.lock().await;
     let target = start().await;
     let url = target.url().to_owned();
     let cases = case::all().unwrap();

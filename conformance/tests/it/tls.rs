@@ -54,6 +54,7 @@ fn pem_file(name: &str, content: &str) -> PathBuf {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cases_pass_behind_tls() {
+    let _alone = crate::ALONE.lock().await;
     let (url, certificate) = start().await;
     let target = Target::new(&url)
         .unwrap()

@@ -199,7 +199,7 @@ impl Session<'_> {
         let wait = if self.has(Fault::HelloTimeoutShort) {
             1
         } else {
-            5
+            10
         };
         let patience = match self.has(Fault::NoHelloTimeout) {
             true => Duration::from_secs(3600),
