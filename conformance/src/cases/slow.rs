@@ -71,6 +71,14 @@ fn long(text: &str) -> String {
     format!("{text:-<256}")
 }
 
+/// Joins with a small receive buffer, so that the server soon feels that nothing is read.
+async fn join_small(context: &Context, name: &str) -> Outcome<Client> {
+    let mut client = context.connect_with(name, Buffers::Small).await?;
+    client.hello(context.doc_id(), name, None);
+    client.expect_joined().await?;
+    Ok(client)
+}
+
 /// A writer whose echoes are long, and how long they are.
 struct Writer {
     client: Client,
@@ -138,9 +146,7 @@ impl Writer {
 }
 
 async fn stalled_reader(context: Context) -> Outcome {
-    let mut stalled = context.connect_with("stalled", Buffers::Small).await?;
-    stalled.hello(context.doc_id(), "stalled", None);
-    stalled.expect_joined().await?;
+    let mut stalled = join_small(&context, "stalled").await?;
     let mut witness = context.join("witness").await?;
     let mut writer = Writer::join(&context).await?;
     witness
@@ -227,9 +233,7 @@ async fn drain(client: &mut Client, count: usize) -> Outcome<Drained> {
 }
 
 async fn pause(context: Context) -> Outcome {
-    let mut pausing = context.connect_with("pausing", Buffers::Small).await?;
-    pausing.hello(context.doc_id(), "pausing", None);
-    pausing.expect_joined().await?;
+    let mut pausing = join_small(&context, "pausing").await?;
     let mut witness = context.join("witness").await?;
     let mut writer = Writer::join(&context).await?;
     for client in [&mut pausing, &mut witness] {
@@ -280,9 +284,7 @@ async fn stalled_in_sync(context: Context) -> Outcome {
 }
 
 async fn others_go_on(context: Context) -> Outcome {
-    let mut stalled = context.connect_with("stalled", Buffers::Small).await?;
-    stalled.hello(context.doc_id(), "stalled", None);
-    stalled.expect_joined().await?;
+    let mut stalled = join_small(&context, "stalled").await?;
     let mut witness = context.join("witness").await?;
     let mut writer = Writer::join(&context).await?;
     witness
