@@ -7,6 +7,7 @@ mod close;
 mod digest;
 mod history;
 mod message;
+mod pieces;
 mod presence;
 mod profiles;
 mod session;
@@ -56,6 +57,7 @@ pub fn check(trace: &Trace) -> Vec<Breach> {
         message::valid,
         message::exact_fields,
         session::check,
+        history::overlong,
         history::one_order,
         history::faithful,
         history::one_seq_an_op,

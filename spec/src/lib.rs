@@ -9,6 +9,7 @@ pub mod data;
 pub mod frame;
 pub mod id;
 pub mod message;
+pub mod op;
 pub mod profile;
 pub mod report;
 pub mod requirement;

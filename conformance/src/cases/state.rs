@@ -99,7 +99,7 @@ fn made_up(seed: u64, count: usize) -> Vec<(usize, Op)> {
         };
         let any = |numbers: &mut Numbers| elements.get(numbers.below(elements.len() + 1)).cloned();
         let op = match (numbers.below(10), any(&mut numbers)) {
-            (0..=2, Some(id)) => Op::Del(Delete { id }),
+            (0..=2, Some(id)) => Op::Del(Delete::one(id)),
             (kind, place) => {
                 let parent_id = match place {
                     _ if kind < 8 => last.1.clone(),
@@ -119,7 +119,7 @@ fn made_up(seed: u64, count: usize) -> Vec<(usize, Op)> {
                 Op::Ins(Insert {
                     parent_id,
                     id,
-                    value,
+                    value: value.into(),
                 })
             }
         };

@@ -72,7 +72,12 @@ fn examples_fit_their_schemas() {
 
 #[test]
 fn unions_hold_every_message() {
-    for (union, count) in [("client-message", 3), ("server-message", 5)] {
+    for (union, count) in [
+        ("client-message", 3),
+        ("client-message-runs", 3),
+        ("server-message", 5),
+        ("server-message-runs", 5),
+    ] {
         let schema = schema::find(union).unwrap();
         assert_eq!(
             schema["oneOf"].as_array().map(Vec::len),

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use collab_spec::message::ClientMessage;
+use collab_spec::message::{ClientMessage, SingleOp};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::Value;
@@ -333,14 +333,14 @@ impl Session<'_> {
         if !known && value.is_object() && self.has(Fault::UnknownTypeIgnored) {
             return Ok(());
         }
-        let Ok(message) = serde_json::from_value::<ClientMessage>(value.clone()) else {
+        let Ok(message) = serde_json::from_value::<ClientMessage<SingleOp>>(value.clone()) else {
             return match self.toy.fault {
                 Some(Fault::InvalidIgnored) => Ok(()),
                 Some(Fault::InvalidPolicy) => Err((1008, "invalid")),
                 _ => Err((1002, "does not fit its schema")),
             };
         };
-        match (message, self.joined.clone()) {
+        match (ClientMessage::from(message), self.joined.clone()) {
             (ClientMessage::Hello(_), Some(_)) if self.has(Fault::SecondHelloIgnored) => Ok(()),
             (ClientMessage::Hello(_), Some(_)) if !self.has(Fault::SecondHelloJoins) => {
                 Err((1003, "second hello"))

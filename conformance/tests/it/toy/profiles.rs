@@ -147,7 +147,10 @@ impl Document {
             next && same && a_deleted == b_deleted && !alone
         };
         let span = |run: &[(&Insert, bool)]| {
-            let text: String = run.iter().map(|(insert, _)| insert.value).collect();
+            let text: String = run
+                .iter()
+                .map(|(insert, _)| insert.value.as_str())
+                .collect();
             if run[0].1 {
                 json!({"id": run[0].0.id, "deleted": run.len()})
             } else {
