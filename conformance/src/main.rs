@@ -61,7 +61,7 @@ enum Command {
         #[arg(value_name = "REQUIREMENT-OR-CASE")]
         id: String,
     },
-    /// Write the JSON Schemas of all messages and files
+    /// Write the JSON Schemas of all messages and files, and the AsyncAPI and OpenAPI documents
     Schemas {
         /// The folder to write them into
         #[arg(long, value_name = "DIR")]
@@ -174,7 +174,7 @@ fn execute(cli: Cli) -> Result<u8, Stop> {
         Some(Command::Schemas { out }) => {
             let written = files::write_schemas(&out).map_err(|error| Stop(HARNESS, error))?;
             show(&format!(
-                "wrote {} schemas into {}\n",
+                "wrote {} schemas and documents into {}\n",
                 written.len(),
                 out.display()
             ))

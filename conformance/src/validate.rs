@@ -56,7 +56,7 @@ static SCENARIO: LazyLock<jsonschema::Validator> = LazyLock::new(|| validator("s
 
 fn validator(name: &str) -> jsonschema::Validator {
     let schema = schema::find(name).expect("the specification has a schema for each of its types");
-    jsonschema::draft202012::new(&schema).expect("the specification's schemas are schemas")
+    jsonschema::draft7::new(&schema).expect("the specification's schemas are schemas")
 }
 
 /// Checks a text message of a server.

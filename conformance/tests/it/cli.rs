@@ -125,7 +125,8 @@ fn schemas_are_written() {
     let folder = std::env::temp_dir().join(format!("collab-schemas-{}", std::process::id()));
     let text = stdout(&["schemas", "--out", folder.to_str().unwrap()], 0);
     assert!(text.starts_with("wrote "), "{text}");
-    assert!(folder.join("op_echo.schema.json").exists());
+    assert!(folder.join("schemas/op_echo.schema.json").exists());
+    assert!(folder.join("asyncapi.json").exists() && folder.join("openapi.json").exists());
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
