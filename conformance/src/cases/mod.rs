@@ -4,10 +4,13 @@
 
 mod crdt;
 mod follow;
+mod memory;
 mod presence;
 mod profiles;
+mod restart;
 mod resume;
 mod session;
+mod shutdown;
 mod slow;
 mod state;
 mod submit;
@@ -21,10 +24,13 @@ use crate::case::Case;
 pub(crate) fn all() -> Vec<Case> {
     [
         crdt::cases(),
+        memory::cases(),
         presence::cases(),
         profiles::cases(),
+        restart::cases(),
         resume::cases(),
         session::cases(),
+        shutdown::cases(),
         slow::cases(),
         state::cases(),
         submit::cases(),
