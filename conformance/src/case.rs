@@ -58,6 +58,8 @@ pub struct Case {
     pub weight: Weight,
     /// Where it comes from.
     pub source: Source,
+    /// Whether it needs a server that it alone uses, and may end and start again.
+    pub own_server: bool,
     play: Arc<dyn Fn(Context) -> Playing + Send + Sync>,
 }
 
@@ -105,6 +107,7 @@ impl Case {
             requirements: requirements.iter().map(|id| (*id).to_owned()).collect(),
             weight: Weight::Light,
             source: Source::Code,
+            own_server: false,
             play: Arc::new(move |context| Box::pin(play(context))),
         }
     }
@@ -119,6 +122,20 @@ impl Case {
     #[must_use]
     pub fn profile(self, profile: Profile) -> Self {
         Self { profile, ..self }
+    }
+
+    /// The case with a server of its own; it can be played where the suite starts the server itself.
+    #[must_use]
+    pub fn own_server(self) -> Self {
+        Self {
+            own_server: true,
+            ..self
+        }
+    }
+
+    /// What the case is about in a word: its id up to the slash.
+    pub fn area(&self) -> &str {
+        self.id.split_once('/').map_or(&self.id, |(area, _)| area)
     }
 
     /// The case with further profiles that the server must offer.
@@ -148,6 +165,7 @@ impl Case {
             requirements: scenario.requirements.clone(),
             weight: Weight::Light,
             source: Source::Scenario(scenario),
+            own_server: false,
             play: Arc::new(move |context| {
                 let scenario = Arc::clone(&played);
                 Box::pin(async move { player::play(&scenario, context).await })
@@ -171,6 +189,7 @@ impl Case {
             requirements: row.requirements.clone(),
             weight: Weight::Light,
             source: Source::Frame(row),
+            own_server: false,
             play: Arc::new(move |context| {
                 let row = Arc::clone(&played);
                 Box::pin(async move { frames::play(&row, context).await })

@@ -1,15 +1,19 @@
 //! What a case is played in: its target, its fresh document, its trace and its patience.
 
+mod server;
+
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use collab_spec::profile::Profile;
+use collab_spec::report::Measurement;
 use serde_json::Value;
 
 use crate::client::{Ask, Client};
 use crate::dial::OpenError;
+use crate::exec::Instance;
 use crate::http;
 use crate::ids;
 use crate::outcome::{Failure, Outcome};
@@ -38,7 +42,10 @@ pub struct Context {
 
 #[derive(Debug)]
 struct Inner {
-    target: Arc<Target>,
+    target: Mutex<Arc<Target>>,
+    /// The server of the case's own, where it has one.
+    server: Mutex<Option<Arc<Instance>>>,
+    measurements: Mutex<Vec<Measurement>>,
     doc_id: String,
     recorder: Arc<Recorder>,
     scale: f64,
@@ -54,7 +61,9 @@ impl Context {
     pub fn new(target: Arc<Target>, scale: f64) -> Self {
         let doc_id = fresh_id("doc");
         let inner = Inner {
-            target,
+            target: Mutex::new(target),
+            server: Mutex::default(),
+            measurements: Mutex::default(),
             recorder: Arc::new(Recorder::new(&doc_id)),
             doc_id,
             scale,
@@ -70,8 +79,8 @@ impl Context {
     }
 
     /// The server under test.
-    pub fn target(&self) -> &Target {
-        &self.inner.target
+    pub fn target(&self) -> Arc<Target> {
+        Arc::clone(&lock(&self.inner.target))
     }
 
     /// The case's document. Further ones are named after it, so that they are fresh as well.
@@ -160,7 +169,7 @@ impl Context {
     pub(crate) async fn open(&self, name: &str, buffers: Buffers) -> Result<Client, OpenError> {
         let recorder = Arc::clone(&self.inner.recorder);
         let within = self.patience().min(self.left());
-        let (wire, inbox) = Wire::open(self.target(), name, buffers, recorder, within).await?;
+        let (wire, inbox) = Wire::open(&self.target(), name, buffers, recorder, within).await?;
         let wire = Arc::new(wire);
         self.wires().push(Arc::clone(&wire));
         let name = self.recorder().name(wire.connection());
@@ -224,7 +233,7 @@ impl Context {
                 path: path.to_owned(),
             },
         );
-        let (status, body) = http::get(self.target(), path, within)
+        let (status, body) = http::get(&self.target(), path, within)
             .await
             .map_err(|error| {
                 Failure::breach(
@@ -304,17 +313,36 @@ impl Context {
         }
     }
 
-    fn wires(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Wire>>> {
-        self.inner
-            .wires
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    /// Keeps a figure for the report.
+    pub fn measured(&self, name: &str, value: u64, unit: &str) {
+        lock(&self.inner.measurements).push(Measurement {
+            name: name.to_owned(),
+            value,
+            unit: unit.to_owned(),
+        });
     }
+
+    /// The figures that the case has taken.
+    pub(crate) fn measurements(&self) -> Vec<Measurement> {
+        lock(&self.inner.measurements).clone()
+    }
+
+    fn wires(&self) -> MutexGuard<'_, Vec<Arc<Wire>>> {
+        lock(&self.inner.wires)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A name that no other case, run or machine has used: the prefix, a hyphen and 22 digits.
 pub fn fresh_id(prefix: &str) -> String {
-    // Every `RandomState` has keys of its own, from the system's randomness.
-    let random = || RandomState::new().build_hasher().finish();
     format!("{prefix}-{:016x}{:06x}", random(), random() & 0xff_ffff)
+}
+
+/// Some number.
+pub(crate) fn random() -> u64 {
+    // Every `RandomState` has keys of its own, from the system's randomness.
+    RandomState::new().build_hasher().finish()
 }

@@ -2,137 +2,36 @@
 //!
 //! Deliberately absent: everything else; that is the library's.
 
+mod cli;
+
+use std::future::Future;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use clap::Parser as _;
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand};
 use collab_conformance::case::{self, Case};
+use collab_conformance::exec::{Exec, Leash};
 use collab_conformance::mimic::{self, Arguments};
-use collab_conformance::runner::{Options, Server, Session};
-use collab_conformance::target::Target;
+use collab_conformance::runner::{Options, Server, Servers, Session};
+use collab_conformance::target::{Target, TargetError};
 use collab_conformance::{catalog, files, report};
 use collab_spec::profile::Profile;
+use collab_spec::report::ExitReason;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::{Cli, Command, Run, Scenarios};
 
 const PASSED: u8 = 0;
 const SERVER_FAILED: u8 = 1;
 const USAGE: u8 = 2;
 const HARNESS: u8 = 3;
-
-const AFTER_HELP: &str = "\
-Exit codes:
-  0 every MUST held   1 the server failed
-  2 wrong usage       3 no server there, or the suite itself failed
-
-Examples:
-  collab-conformance                      play against the built-in server
-  collab-conformance run --url ws://127.0.0.1:8000/ws
-  collab-conformance run --url wss://a.example/ws --header Origin=https://b.c
-  collab-conformance run --report r.json sync/
-  collab-conformance explain sync.replay-exact";
-
-/// Plays the conformance cases of the collaborative text protocol against a server.
-#[derive(Parser)]
-#[command(version, after_help = AFTER_HELP, args_conflicts_with_subcommands = true)]
-#[command(max_term_width = 80, disable_help_subcommand = true)]
-struct Cli {
-    #[command(subcommand)]
-    command: Option<Command>,
-    #[command(flatten)]
-    run: Run,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Play the cases (this is done without a command, too)
-    Run(Box<Run>),
-    /// Name the cases, or the requirements with their cases
-    List {
-        /// The requirements instead
-        #[arg(long)]
-        requirements: bool,
-    },
-    /// Say what stands behind a requirement's or a case's id
-    Explain {
-        /// Such as `sync.replay-exact` or `sync/replay-middle`
-        #[arg(value_name = "REQUIREMENT-OR-CASE")]
-        id: String,
-    },
-    /// Write the JSON Schemas of all messages and files, and the AsyncAPI and OpenAPI documents
-    Schemas {
-        /// The folder to write them into
-        #[arg(long, value_name = "DIR")]
-        out: PathBuf,
-    },
-    /// Work with scenario files
-    #[command(subcommand)]
-    Scenarios(Scenarios),
-}
-
-#[derive(Subcommand)]
-enum Scenarios {
-    /// Check scenario files against their schema and the specification
-    Validate {
-        /// The files
-        #[arg(required = true, value_name = "FILE")]
-        files: Vec<PathBuf>,
-    },
-}
-
-#[derive(Args)]
-#[command(after_help = AFTER_HELP)]
-struct Run {
-    /// Play only cases with one of these in their id
-    filter: Vec<String>,
-    /// The server's WebSocket URL [default: a built-in server]
-    #[arg(long, value_name = "URL")]
-    url: Option<String>,
-    /// Send a header with each request (repeatable)
-    #[arg(long, value_name = "NAME=VALUE")]
-    header: Vec<String>,
-    /// Trust these certificates too, for wss://
-    #[arg(long, value_name = "FILE.pem")]
-    ca_file: Option<PathBuf>,
-    /// Multiply every deadline
-    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
-    timeout_scale: f64,
-    /// Play only this profile's cases (repeatable)
-    #[arg(long, value_name = "NAME")]
-    profile: Vec<String>,
-    /// Fail where the server does not offer this profile (repeatable)
-    #[arg(long, value_name = "NAME")]
-    require_profile: Vec<String>,
-    /// Write the results as JSON
-    #[arg(long, value_name = "FILE.json")]
-    report: Option<PathBuf>,
-    /// Take the filters for whole ids
-    #[arg(long)]
-    exact: bool,
-    /// Leave out cases with this in their id
-    #[arg(long, value_name = "FILTER")]
-    skip: Vec<String>,
-    /// Name the cases that would be played
-    #[arg(long)]
-    list: bool,
-    /// Cases played at once
-    #[arg(long, value_name = "N", default_value_t = 8)]
-    test_threads: usize,
-    /// pretty, terse or json
-    #[arg(long, value_name = "FORMAT", default_value = "pretty")]
-    format: String,
-    /// Show one character a case; the same as --format terse
-    #[arg(short, long, conflicts_with = "format")]
-    quiet: bool,
-    /// Nothing is captured; taken for the sake of habit
-    #[arg(long, hide = true)]
-    nocapture: bool,
-    /// Show what each requirement came to
-    #[arg(short, long)]
-    verbose: bool,
-}
+/// As shells have it for what SIGINT has ended.
+const INTERRUPTED: u8 = 130;
 
 /// Why the command ends without a verdict: the exit code and one sentence.
 struct Stop(u8, String);
@@ -179,6 +78,7 @@ fn execute(cli: Cli) -> Result<u8, Stop> {
                 out.display()
             ))
         }
+        Some(Command::Serve { port }) => serve(port),
         Some(Command::Scenarios(Scenarios::Validate { files })) => validate(&files),
     }
 }
@@ -213,7 +113,7 @@ fn validate(paths: &[PathBuf]) -> Result<u8, Stop> {
 
 fn run(arguments: &Run, cases: &[Case]) -> Result<u8, Stop> {
     let mut options = options(arguments)?;
-    if arguments.url.is_none() {
+    if arguments.url.is_none() && arguments.exec.is_none() {
         options.server = Server::BuiltIn;
     }
     let libtest = libtest_arguments(arguments)?;
@@ -237,29 +137,17 @@ fn run(arguments: &Run, cases: &[Case]) -> Result<u8, Stop> {
     }
     check_report_path(arguments.report.as_deref())?;
     let runtime = Runtime::new().map_err(|error| Stop(HARNESS, error.to_string()))?;
-    // A list needs no server.
-    let url = match &arguments.url {
-        Some(url) => url.clone(),
-        None if arguments.list => "ws://127.0.0.1/ws".to_owned(),
-        None => built_in_server(&runtime)?,
-    };
-    let mut target = Target::new(&url).map_err(|error| Stop(USAGE, error.to_string()))?;
-    for header in &arguments.header {
-        target = target
-            .with_header(header)
-            .map_err(|error| Stop(USAGE, error.to_string()))?;
-    }
-    if let Some(path) = &arguments.ca_file {
-        target = target
-            .with_authorities(path)
-            .map_err(|error| Stop(USAGE, error.to_string()))?;
-    }
-    let session = Arc::new(Session::new(target, options));
+    let (servers, _leash) = servers(arguments, &runtime)?;
+    let session = Arc::new(Session::new(servers, options));
     if !arguments.list {
         runtime.block_on(session.open()).map_err(|why| {
-            let sentence = format!(
-                "no server can be reached at {url}: {why}; start the server, or correct --url"
-            );
+            let sentence = match &arguments.exec {
+                Some(_) => format!("no server can be tested: {why}"),
+                None => format!(
+                    "no server can be reached at {}: {why}; start the server, or correct --url",
+                    session.url()
+                ),
+            };
             Stop(HARNESS, sentence)
         })?;
     }
@@ -267,7 +155,56 @@ fn run(arguments: &Run, cases: &[Case]) -> Result<u8, Stop> {
     if arguments.list {
         return Ok(PASSED);
     }
+    runtime.block_on(session.close());
     finish(arguments, &session, cases)
+}
+
+/// Where the servers under test come from, and what ends those that the suite has started.
+fn servers(arguments: &Run, runtime: &Runtime) -> Result<(Servers, Option<Leash>), Stop> {
+    let usage = |error: TargetError| Stop(USAGE, error.to_string());
+    let url = match (&arguments.url, &arguments.exec) {
+        (Some(url), None) => url.clone(),
+        // A list needs no server, and what is started says itself where it is.
+        (None, None) if !arguments.list => built_in_server(runtime)?,
+        _ => "ws://127.0.0.1/ws".to_owned(),
+    };
+    let mut target = Target::new(&url).map_err(usage)?;
+    for header in &arguments.header {
+        target = target.with_header(header).map_err(usage)?;
+    }
+    if let Some(path) = &arguments.ca_file {
+        target = target.with_authorities(path).map_err(usage)?;
+    }
+    let Some(command) = &arguments.exec else {
+        return Ok((target.into(), None));
+    };
+    let url = arguments.url.as_deref();
+    let exec = Exec::new(command, url, &target, arguments.timeout_scale).map_err(usage)?;
+    let _guard = runtime.enter();
+    let told = told_to_end().map_err(|error| Stop(HARNESS, error.to_string()))?;
+    let ended = Arc::clone(&exec);
+    runtime.spawn(async move {
+        told.await;
+        eprintln!("\ninterrupted; the servers are told to end");
+        ended.end_all().await;
+        std::process::exit(INTERRUPTED.into());
+    });
+    let leash = exec.leash();
+    Ok((exec.into(), Some(leash)))
+}
+
+/// Ready on the first SIGINT, SIGTERM or SIGHUP.
+fn told_to_end() -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    })
 }
 
 fn finish(arguments: &Run, session: &Session, cases: &[Case]) -> Result<u8, Stop> {
@@ -294,7 +231,9 @@ fn finish(arguments: &Run, session: &Session, cases: &[Case]) -> Result<u8, Stop
         );
     }
     let summary = &results.summary;
-    if summary.fail > 0 || !lacking.is_empty() {
+    let exits = results.server.iter().flat_map(|server| &server.exits);
+    let has_failed = exits.map(|exit| exit.why).any(ExitReason::is_failure);
+    if summary.fail > 0 || has_failed || !lacking.is_empty() {
         return Ok(SERVER_FAILED);
     }
     if summary.error > 0 {
@@ -391,21 +330,41 @@ fn check_report_path(path: Option<&Path>) -> Result<(), Stop> {
 
 /// Starts the reference server on a free port of this process, and gives its URL.
 fn built_in_server(runtime: &Runtime) -> Result<String, Stop> {
-    let failed = |error: std::io::Error| {
-        Stop(
-            HARNESS,
-            format!("the built-in server can't start: {error}; give a server by --url"),
-        )
-    };
-    let listener = runtime
-        .block_on(TcpListener::bind("127.0.0.1:0"))
-        .map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
+    let (listener, url) = runtime.block_on(listen(0))?;
     let config = collab_reference::Config::default();
     runtime.spawn(collab_reference::serve(
         listener,
         config,
         std::future::pending(),
     ));
-    Ok(format!("ws://{address}/ws"))
+    Ok(url)
+}
+
+/// Serves as the built-in server does until it is told to end, to have a command for `--exec`.
+fn serve(port: u16) -> Result<u8, Stop> {
+    let failed = |error: io::Error| Stop(HARNESS, error.to_string());
+    let runtime = Runtime::new().map_err(failed)?;
+    let served = runtime.block_on(async {
+        let (listener, url) = listen(port).await?;
+        let told = told_to_end().map_err(failed)?;
+        println!("listening on {url}");
+        let config = collab_reference::Config::default();
+        let served = collab_reference::serve(listener, config, told).await;
+        served.map_err(failed)
+    });
+    runtime.shutdown_background();
+    served.map(|()| PASSED)
+}
+
+/// A listener on a local port, and the URL of a server that takes its connections.
+async fn listen(port: u16) -> Result<(TcpListener, String), Stop> {
+    let bound = async {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+        let url = format!("ws://{}/ws", listener.local_addr()?);
+        Ok((listener, url))
+    };
+    bound.await.map_err(|error: io::Error| {
+        let sentence = format!("the built-in server can't start: {error}; give a server by --url");
+        Stop(HARNESS, sentence)
+    })
 }

@@ -7,8 +7,12 @@ mod log;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use collab_spec::report::{Breach, CaseReport, Report, Verdict};
+use collab_spec::report::{
+    Breach, CaseReport, ExitReason, Report, ServerExit, ServerReport, Verdict,
+};
 use collab_spec::requirement;
+
+use crate::runner::NOT_PLAYED;
 
 /// The width of all output.
 const WIDTH: usize = 80;
@@ -16,22 +20,27 @@ const WIDTH: usize = 80;
 /// How many broken requirements the summary names.
 const SHOWN_BROKEN: usize = 15;
 
+/// How many lines of a server's output are shown.
+const SHOWN_LINES: usize = 20;
+
 /// How many breaches of one case are written out.
 const SHOWN_BREACHES: usize = 5;
 
 /// What went wrong in a case: the requirement, what was expected and what came, the log of the
-/// wire, and the command that plays the case alone.
-pub fn case_text(case: &CaseReport, url: &str) -> String {
+/// wire, and the command that plays the case alone, with the options that reach the server.
+pub fn case_text(case: &CaseReport, server: &str) -> String {
     let mut text = String::new();
     let _ = writeln!(text, "{}: {}", case.id, case.title);
-    if case.breaches.is_empty() {
+    if case.breaches.is_empty() && case.exit.is_none() {
         let message = case.message.as_deref().unwrap_or("without words");
         let lead = if case.verdict == Verdict::Error {
             "the harness failed: "
         } else {
             ""
         };
-        wrapped(&mut text, "  ", &format!("{lead}{message}"));
+        for line in format!("{lead}{message}").lines() {
+            wrapped(&mut text, "  ", line);
+        }
     }
     for breach in case.breaches.iter().take(SHOWN_BREACHES) {
         breach_text(&mut text, breach);
@@ -43,22 +52,42 @@ pub fn case_text(case: &CaseReport, url: &str) -> String {
             case.breaches.len() - SHOWN_BREACHES
         );
     }
+    if let Some(exit) = &case.exit {
+        exit_text(&mut text, exit);
+    }
     if !case.frames.is_empty() {
         log::write(&mut text, case);
     }
     let _ = write!(
         text,
         "\n  To play it alone:\n    {}\n",
-        command(&case.id, url)
+        command(&case.id, server)
     );
     text
 }
 
-/// The command that plays one case alone; against the built-in server where there is no URL.
-pub fn command(id: &str, url: &str) -> String {
-    match url {
+/// The command that plays one case alone; against the built-in server where there are no options.
+pub fn command(id: &str, server: &str) -> String {
+    match server {
         "" => format!("collab-conformance run --exact {id}"),
-        url => format!("collab-conformance run --url {url} --exact {id}"),
+        server => format!("collab-conformance run {server} --exact {id}"),
+    }
+}
+
+/// The options that reach a server again: its URL, or the command that starts it.
+pub fn server_options(url: &str, started: Option<&ServerReport>) -> String {
+    // What can't be quoted is shown as it is.
+    let quoted = |text: &str| {
+        let quoted = shlex::try_quote(text).map(|quoted| quoted.into_owned());
+        quoted.unwrap_or_else(|_| text.to_owned())
+    };
+    match started {
+        None => format!("--url {}", quoted(url)),
+        Some(started) => {
+            let url = started.url.as_deref();
+            let url = url.map_or_else(String::new, |url| format!(" --url {}", quoted(url)));
+            format!("--exec {}{url}", quoted(&started.command))
+        }
     }
 }
 
@@ -70,8 +99,10 @@ pub fn summary_text(report: &Report) -> String {
         .iter()
         .filter(|case| case.verdict == Verdict::Warn);
     for case in warned {
-        let _ = write!(text, "\nwarning: {}", case_text(case, &report.target));
+        let server = server_options(&report.target, report.server.as_ref());
+        let _ = write!(text, "\nwarning: {}", case_text(case, &server));
     }
+    failed_servers(&mut text, report);
     broken(&mut text, report);
     not_played(&mut text, report);
     let summary = &report.summary;
@@ -167,14 +198,68 @@ fn broken(text: &mut String, report: &Report) {
 fn not_played(text: &mut String, report: &Report) {
     let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
     for case in &report.cases {
-        if case.verdict == Verdict::Fail && case.breaches.is_empty() {
-            let reason = case.message.as_deref().unwrap_or("not played");
-            *reasons.entry(reason).or_default() += 1;
+        if let Some(message) = &case.message
+            && message.starts_with(NOT_PLAYED)
+        {
+            *reasons.entry(message).or_default() += 1;
         }
     }
     for (reason, count) in reasons {
-        let _ = writeln!(text, "\n{count} of the failed:");
-        wrapped(text, "  ", reason);
+        let _ = writeln!(text, "\n{count} of the cases:");
+        reason.lines().for_each(|line| wrapped(text, "  ", line));
+    }
+}
+
+/// How a server that failed as a whole ended, and its last words.
+fn exit_text(text: &mut String, exit: &ServerExit) {
+    let what = match exit.why {
+        ExitReason::Hung => "The server stopped answering".to_owned(),
+        _ => format!("The server ended by itself ({})", exit.status),
+    };
+    let (name, said) = match exit.stderr_tail.is_empty() {
+        true => ("stdout", &exit.stdout_tail),
+        false => ("stderr", &exit.stderr_tail),
+    };
+    text.push('\n');
+    if said.is_empty() {
+        wrapped(text, "  ", &format!("{what}, without a word."));
+        return;
+    }
+    wrapped(
+        text,
+        "  ",
+        &format!("{what}. The last lines of its {name}:"),
+    );
+    for line in &said[said.len().saturating_sub(SHOWN_LINES)..] {
+        for part in chunks(line, WIDTH - 4) {
+            let _ = writeln!(text, "    {part}");
+        }
+    }
+}
+
+/// The servers that the suite has started and that failed as a whole, or did not end in time.
+fn failed_servers(text: &mut String, report: &Report) {
+    let exits = report.server.iter().flat_map(|server| &server.exits);
+    for exit in exits.clone().filter(|exit| exit.why.is_failure()) {
+        let _ = match exit.cases.len() {
+            0 => writeln!(text, "\nBetween two cases:"),
+            1..=3 => writeln!(text, "\nIn {}:", exit.cases.join(", ")),
+            more => writeln!(
+                text,
+                "\nIn {} and {} more:",
+                exit.cases[..3].join(", "),
+                more - 3
+            ),
+        };
+        exit_text(text, exit);
+    }
+    let overdue = exits.filter(|exit| exit.why == ExitReason::Overdue).count();
+    if overdue > 0 {
+        let words = format!(
+            "{overdue} times the server did not end within 10 s of SIGTERM and was killed."
+        );
+        text.push('\n');
+        wrapped(text, "", &words);
     }
 }
 

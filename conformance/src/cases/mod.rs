@@ -4,12 +4,15 @@
 
 mod crdt;
 mod follow;
+mod memory;
 mod pastes;
 mod presence;
 mod profiles;
+mod restart;
 mod resume;
 mod runs;
 mod session;
+mod shutdown;
 mod slow;
 mod state;
 mod submit;
@@ -23,12 +26,15 @@ use crate::case::Case;
 pub(crate) fn all() -> Vec<Case> {
     [
         crdt::cases(),
+        memory::cases(),
         pastes::cases(),
         presence::cases(),
         profiles::cases(),
+        restart::cases(),
         resume::cases(),
         runs::cases(),
         session::cases(),
+        shutdown::cases(),
         slow::cases(),
         state::cases(),
         submit::cases(),

@@ -77,6 +77,10 @@ pub(super) async fn serve(toy: &Arc<Toy>, mut stream: TcpStream) {
     let end = tokio::select! {
         end = session.read(&mut reader) => end,
         end = writer.run() => end,
+        refusal = toy.ending() => {
+            outbox.clear();
+            End::Refused(refusal)
+        }
     };
     if let Some((document, doc_id, _)) = &session.joined {
         let clean = matches!(end, End::Closed);
@@ -217,6 +221,9 @@ impl Session<'_> {
             } else {
                 reader.next().await
             };
+            if let (Some(life), Some(Ok(message))) = (self.toy.life, &message) {
+                life.meet(message).await;
+            }
             let result = match message {
                 None | Some(Err(Error::ConnectionClosed | Error::Io(_))) => return End::Left,
                 Some(Err(Error::Capacity(_))) => Err((1009, "too big")),
@@ -407,7 +414,11 @@ impl Session<'_> {
                 value["doc_id"] = doc_id.into();
                 let newest = {
                     let mut document = document.lock().unwrap();
+                    let head = document.head;
                     document.submit(self.number, &value, op.op)?;
+                    if let Some(life) = self.toy.life.filter(|_| document.head > head) {
+                        life.keep(&value);
+                    }
                     document.newest()
                 };
                 if self.has(Fault::EchoEverywhere)
