@@ -11,8 +11,12 @@
 
 mod connection;
 mod document;
+mod elements;
 mod fault;
+mod outbox;
 mod profiles;
+mod runs;
+mod sync;
 mod text;
 
 pub(crate) use fault::Fault;
