@@ -4,9 +4,11 @@
 
 mod crdt;
 mod follow;
+mod pastes;
 mod presence;
 mod profiles;
 mod resume;
+mod runs;
 mod session;
 mod slow;
 mod state;
@@ -21,9 +23,11 @@ use crate::case::Case;
 pub(crate) fn all() -> Vec<Case> {
     [
         crdt::cases(),
+        pastes::cases(),
         presence::cases(),
         profiles::cases(),
         resume::cases(),
+        runs::cases(),
         session::cases(),
         slow::cases(),
         state::cases(),

@@ -9,7 +9,7 @@ use collab_spec::message::{
 use collab_spec::op::MOST_RUN;
 use collab_spec::profile::Profile;
 
-use super::pieces::{Piece, Pieces};
+use super::pieces::{Piece, Pieces, values};
 use crate::ids;
 use crate::trace::{Connection, Event, Trace, What};
 use crate::validate;
@@ -93,6 +93,7 @@ pub(super) struct Submission {
     pub(super) event: usize,
     pub(super) connection: Connection,
     pub(super) message: OpSubmission,
+    values: Vec<char>,
     /// The requirement by which a server must refuse it, where one look shows that.
     pub(super) refused: Option<&'static str>,
 }
@@ -101,12 +102,17 @@ pub(super) struct Submission {
 pub(super) struct Echo<'a> {
     pub(super) event: usize,
     pub(super) echo: &'a OpEcho,
-    pub(super) pieces: Pieces<'a>,
+    values: Vec<char>,
     /// Whether it is the first that told any of its seqs.
     pub(super) is_first: bool,
 }
 
-impl Echo<'_> {
+impl<'a> Echo<'a> {
+    /// Its op, element by element.
+    pub(super) fn pieces(&self) -> Pieces<'_> {
+        Pieces::new(&self.echo.op, &self.values)
+    }
+
     pub(super) fn key(&self) -> OpKey {
         let echo = self.echo;
         (
@@ -118,9 +124,9 @@ impl Echo<'_> {
 
     /// The seq of each of its elements, with the element's index; none where its `server_seq` is too
     /// small to be the last of so many.
-    pub(super) fn seqs(&self) -> impl Iterator<Item = (u64, u64)> + use<> {
+    pub(super) fn seqs(&self) -> impl Iterator<Item = (u64, u64)> + use<'a> {
         let last = self.echo.server_seq.value();
-        let elements = self.pieces.len();
+        let elements = self.pieces().len();
         let after = last.checked_sub(elements);
         after
             .into_iter()
@@ -129,6 +135,11 @@ impl Echo<'_> {
 }
 
 impl Submission {
+    /// Its op, element by element.
+    pub(super) fn pieces(&self) -> Pieces<'_> {
+        Pieces::new(&self.message.op, &self.values)
+    }
+
     pub(super) fn key(&self) -> OpKey {
         let message = &self.message;
         (
@@ -214,11 +225,10 @@ impl<'a> Digest<'a> {
                 self.overlong.push(event);
             }
             Some(ServerMessage::OpEcho(echo)) => {
-                let pieces = Pieces::new(&echo.op);
                 let mut echo = Echo {
                     event,
                     echo,
-                    pieces,
+                    values: values(&echo.op),
                     is_first: false,
                 };
                 let place = self.echoes.len();
@@ -248,6 +258,7 @@ impl<'a> Digest<'a> {
                 let submission = Submission {
                     event: index,
                     connection,
+                    values: values(&message.op),
                     message,
                     refused: None,
                 };
@@ -273,10 +284,10 @@ impl<'a> Digest<'a> {
     }
 
     /// What is known of a seq: the echo that first told it, and the element.
-    pub(super) fn known(&self, doc_id: &Name, seq: u64) -> Option<(&Echo<'a>, Piece<'a>)> {
+    pub(super) fn known(&self, doc_id: &Name, seq: u64) -> Option<(&Echo<'a>, Piece<'_>)> {
         let &(place, element) = self.by_seq.get(doc_id)?.get(&seq)?;
         let echo = &self.echoes[place];
-        Some((echo, echo.pieces.at(element)?))
+        Some((echo, echo.pieces().at(element)?))
     }
 
     /// The submissions under an echo's key that precede it.
