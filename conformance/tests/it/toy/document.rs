@@ -57,6 +57,8 @@ pub(super) struct Document {
     /// What anybody has ever asked for.
     pub(super) ever_on: On,
     deleted: HashSet<ElementId>,
+    /// What a faulty server keeps of refused ops.
+    pub(super) half_taken: Vec<Op>,
     pub(super) members: Vec<Member>,
 }
 
@@ -75,6 +77,7 @@ impl Document {
             presence: BTreeMap::new(),
             ever_on: On::default(),
             deleted: HashSet::new(),
+            half_taken: Vec::new(),
             members: Vec::new(),
         }))
     }
@@ -128,6 +131,11 @@ impl Document {
             }
         }
         if let Err(refusal) = self.check_ids(by, &client_id, &op, &key) {
+            if self.has(Fault::RefusedRunHalfKept)
+                && let Some(part) = self.free_part(&op)
+            {
+                self.half_taken.push(part);
+            }
             if self.has(Fault::RefusedRunHalfTaken)
                 && let Some(part) = self.free_part(&op)
             {
@@ -421,12 +429,11 @@ impl Document {
             };
             let texts = || runs::echoes(&frame, elements, 0, on, self.fault);
             // The single echoes of a run count as much as its one echo.
-            let counts = on || elements == 1 || !self.has(Fault::SinglesUncounted);
-            let bytes = if counts { frame.to_string().len() } else { 0 };
-            let mut waiting = member.outbox.waiting.load(Ordering::SeqCst);
-            if self.has(Fault::SinglesCountedEach) {
-                waiting += texts().map(|text| text.len()).sum::<usize>();
-            }
+            let bytes = match self.has(Fault::SinglesCountedEach) {
+                true => texts().map(|text| text.len()).sum(),
+                false => frame.to_string().len(),
+            };
+            let waiting = member.outbox.waiting.load(Ordering::SeqCst);
             if self.has(Fault::SlowLosesEchoes) && waiting > 256 << 10 {
                 continue;
             }

@@ -70,6 +70,8 @@ impl Document {
             self.mistake(&accepted.op, &mut own, &found);
             found.extend(own);
         }
+        let kept = self.half_taken.iter();
+        found.extend(kept.flat_map(|op| singles(op, self.fault)));
         if self.has(Fault::DeleteWaitsWhole) {
             let there: HashSet<ElementId> = inserted(&found).into_iter().cloned().collect();
             let waits = |op: &Op| {

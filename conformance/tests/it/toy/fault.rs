@@ -234,8 +234,8 @@ faults! {
     MaxRunUnchecked: "An op may have any number of elements.", "runs.max-run", ["runs/"];
     MaxRunOneLess: "An op of max_run elements is refused.", "runs.takes-max-run", ["runs/"];
     MaxRunOneMore: "An op of one element more than max_run is taken.", "runs.max-run", ["runs/"];
-    MaxRunInBytes: "Elements are counted as bytes for max_run.", "runs.takes-max-run", ["runs/"];
-    MaxRunInUtf16: "Elements are counted as UTF-16 code units for max_run.", "runs.takes-max-run", ["runs/"];
+    MaxRunInBytes: "Elements are counted as bytes for max_run.", "runs.ins", ["runs/"];
+    MaxRunInUtf16: "Elements are counted as UTF-16 code units for max_run.", "runs.ins", ["runs/"];
     MaxRunOfInsertsOnly: "A delete may have any count.", "runs.max-run", ["runs/"];
     MaxRunPolicy: "An op of too many elements ends in 1008.", "runs.max-run", ["runs/"];
     MaxRunCut: "An op of too many elements is cut.", "runs.max-run", ["runs/"];
@@ -281,13 +281,13 @@ faults! {
     RunWholeToSenderOnly: "Runs are split for everyone but the sender.", "runs.one-echo", ["runs/"];
     WholeForEveryone: "Runs are sent whole to everyone.", "runs.split", ["runs/"];
     CountEchoedAsOne: "The delete of one element is echoed with a count.", "runs.count-echoed", ["runs/"];
-    CountNotEchoed: "A count is not echoed.", "runs.count-echoed", ["runs/"];
+    CountNotEchoed: "A count is not echoed.", "runs.one-echo", ["runs/"];
     SplitUnderOneParent: "The single echoes all have the run's parent.", "runs.split", ["runs/"];
     SplitUnderOneId: "The single echoes all have the run's id.", "runs.split", ["runs/"];
     SplitReversed: "The single echoes go backwards.", "runs.split", ["runs/"];
     SplitRenamed: "The message ids of single echoes are numbered.", "runs.split", ["runs/"];
     SplitWithLastSeq: "The single echoes all have the last seq.", "runs.split", ["runs/"];
-    SplitKeepsCount: "The single echoes of a delete have its count.", "runs.count-echoed", ["runs/"];
+    SplitKeepsCount: "The single echoes of a delete have its count.", "runs.split", ["runs/"];
     ReplayOfWholeRun: "A replay from inside a run has the whole run.", "runs.replay-inside", ["runs/"];
     ReplayOfAllSingles: "Where the profile is off, a replay from inside a run has all of its elements.", "sync.replay-exact", ["runs/"];
     ReplaySkipsRest: "A replay from inside a run begins behind it.", "runs.replay-inside", ["runs/"];
@@ -312,10 +312,10 @@ faults! {
     PartMeansSame: "The beginning of an accepted run is taken for it.", "runs.overlap", ["runs/"];
     MoreMeansSame: "A run that goes on after an accepted one is taken for it.", "runs.overlap", ["runs/"];
     InsideMeansSame: "A part of an accepted run is taken for it.", "runs.overlap", ["runs/"];
-    RefusedRunHalfTaken: "Of a refused run the elements before the taken id are accepted.", "runs.whole", ["runs/"];
+    RefusedRunHalfTaken: "Of a refused run the elements before the taken id are accepted.", "runs.overlap", ["runs/"];
+    RefusedRunHalfKept: "Of a refused run the elements before the taken id stay in the text.", "runs.whole", ["runs/"];
     StateRunsWhereOff: "What waits stands in runs where the profile is off.", "runs.state-pending", ["runs/", "state/"];
     SinglesCountedEach: "The single echoes of a run count each for what waits.", "slow.floor", ["runs/", "slow/"];
-    SinglesUncounted: "The single echoes of a run do not count for what waits.", "slow.ceiling", ["runs/", "slow/"];
 
     // Slow clients.
     SlowNeverClosed: "What waits for a client is kept without a limit.", "slow.ceiling", ["slow/"];

@@ -114,10 +114,7 @@ impl Document {
         let upto = upto - usize::from(self.has(Fault::StateStale) && upto > 0);
         let ops = self.elements(upto);
         let mut elements = walk(ops.iter(), self.fault);
-        let there: HashSet<_> = elements
-            .iter()
-            .map(|(insert, _)| insert.id.clone())
-            .collect();
+        let there: HashSet<_> = elements.iter().map(|(insert, _)| &insert.id).collect();
         if self.has(Fault::StateByArrival) {
             let place = |insert: &Insert| ops.iter().position(|op| op.id() == &insert.id);
             elements.sort_by_key(|(insert, _)| place(insert));
@@ -135,8 +132,8 @@ impl Document {
         for op in &ops {
             let waits = op.dependency().is_some_and(|id| !there.contains(id))
                 || (self.has(Fault::PendingForEver) && waited(&ops, op));
-            let again = !known.insert(op) && !self.has(Fault::PendingTwice);
-            if waits && !again && !self.has(Fault::PendingLeftOut) {
+            let left_out = !waits || self.has(Fault::PendingLeftOut);
+            if !left_out && (known.insert(op) || self.has(Fault::PendingTwice)) {
                 pending.push(op.clone());
             }
         }
