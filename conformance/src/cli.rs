@@ -112,6 +112,9 @@ pub(crate) struct Run {
     /// Name the cases that would be played
     #[arg(long)]
     pub(crate) list: bool,
+    /// Play each case so often
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) repeat: usize,
     /// Cases played at once
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub(crate) test_threads: usize,

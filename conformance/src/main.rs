@@ -254,12 +254,17 @@ fn options(arguments: &Run) -> Result<Options, Stop> {
             "--timeout-scale {scale} is not between 0.01 and 1000"
         ));
     }
+    if arguments.repeat == 0 {
+        return usage("--repeat 0 plays nothing; write 1 or more".to_owned());
+    }
     if arguments.test_threads == 0 {
         return usage("--test-threads 0 plays nothing; write 1 or more".to_owned());
     }
     Ok(Options {
         timeout_scale: scale,
         concurrency: arguments.test_threads,
+        // A list names each case once.
+        repeat: if arguments.list { 1 } else { arguments.repeat },
         profiles: profiles(&arguments.profile)?,
         required: profiles(&arguments.require_profile)?,
         ..Options::default()

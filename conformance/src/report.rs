@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use collab_spec::report::{
-    Breach, CaseReport, ExitReason, Report, ServerExit, ServerReport, Verdict,
+    Breach, CaseReport, ExitReason, Repeats, Report, ServerExit, ServerReport, Verdict,
 };
 use collab_spec::requirement;
 
@@ -102,6 +102,7 @@ pub fn summary_text(report: &Report) -> String {
         let server = server_options(&report.target, report.server.as_ref());
         let _ = write!(text, "\nwarning: {}", case_text(case, &server));
     }
+    repeated(&mut text, report);
     failed_servers(&mut text, report);
     broken(&mut text, report);
     not_played(&mut text, report);
@@ -191,6 +192,35 @@ fn broken(text: &mut String, report: &Report) {
     }
     if rows.len() > SHOWN_BROKEN {
         let _ = writeln!(text, "        and {} more", rows.len() - SHOWN_BROKEN);
+    }
+}
+
+/// The rates of failures of the cases that failed at least once, the most frequent first.
+fn repeated(text: &mut String, report: &Report) {
+    let cases = report.cases.iter();
+    let mut rows: Vec<(&str, Repeats)> = cases
+        .filter_map(|case| Some((case.id.as_str(), case.repeats?)))
+        .filter(|(_, repeats)| repeats.failed + repeats.warned > 0)
+        .collect();
+    rows.sort_by_key(|(_, repeats)| std::cmp::Reverse((repeats.failed, repeats.warned)));
+    let Some(width) = rows.iter().map(|(id, _)| id.len()).max() else {
+        return;
+    };
+    text.push_str("\nnot passed every time:\n");
+    for (
+        id,
+        Repeats {
+            played,
+            failed,
+            warned,
+        },
+    ) in rows
+    {
+        let _ = write!(text, "  {id:<width$}  {failed} of {played} failed");
+        let _ = match warned {
+            0 => writeln!(text),
+            warned => writeln!(text, ", {warned} warned"),
+        };
     }
 }
 

@@ -26,7 +26,7 @@ use crate::monitor;
 use crate::outcome::Failure;
 use crate::report;
 use crate::target::Target;
-use judge::{blank, judge, requirements, trim};
+use judge::{blank, judge, requirements, trim, worse};
 
 /// After so many cases that waited in vain, the others wait less.
 const PATIENT_FOR: usize = 8;
@@ -61,6 +61,8 @@ pub struct Options {
     pub timeout_scale: f64,
     /// How many cases are played at once.
     pub concurrency: usize,
+    /// How often each case is played.
+    pub repeat: usize,
     /// The profiles whose cases are played; all where there are none.
     pub profiles: Vec<Profile>,
     /// The profiles that the server must offer.
@@ -86,6 +88,7 @@ impl Default for Options {
         Self {
             timeout_scale: 1.0,
             concurrency: 8,
+            repeat: 1,
             profiles: Vec::new(),
             required: Vec::new(),
             first_contact: FirstContact::Required,
@@ -198,23 +201,27 @@ impl Session {
         Ok(())
     }
 
-    /// The order in which to start cases: those that take long first. Where the suite starts the
-    /// servers, it goes area by area, so that few of them are needed at once.
+    /// The order in which to start cases, each as often as it is played: round by round, those that
+    /// take long first. Where the suite starts the servers, it goes area by area before that, so that
+    /// few of them are needed at once.
     pub fn start_order(&self, cases: &[Case]) -> Vec<Case> {
-        let mut cases = cases.to_vec();
         let mut weights: BTreeMap<String, Weight> = BTreeMap::new();
         if let Source::Fleet(_) = &self.source {
-            for case in &cases {
+            for case in cases {
                 let weight = weights.entry(case.area().to_owned()).or_default();
                 *weight = case.weight.max(*weight);
             }
         }
-        cases.sort_by_cached_key(|case| {
+        let rounds = 0..self.options.repeat.max(1);
+        let mut order: Vec<(usize, &Case)> = rounds
+            .flat_map(|round| cases.iter().map(move |case| (round, case)))
+            .collect();
+        order.sort_by_cached_key(|(round, case)| {
             let area = weights.get_key_value(case.area());
             let area = area.map(|(area, weight)| (Reverse(*weight), area.clone()));
-            (area, Reverse(case.weight))
+            (area, *round, Reverse(case.weight))
         });
-        cases
+        order.into_iter().map(|(_, case)| case.clone()).collect()
     }
 
     /// Says which cases will be played, so that servers that the suite starts end when they have done
@@ -278,7 +285,11 @@ impl Session {
             }
         };
         let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
-        results.insert(case.id.clone(), report.clone());
+        let kept = match results.remove(&case.id) {
+            Some(earlier) => worse(earlier, report.clone()),
+            None => report.clone(),
+        };
+        results.insert(case.id.clone(), kept);
         report
     }
 
@@ -406,7 +417,8 @@ impl Session {
     /// What deadlines are multiplied by: less once many cases have waited in vain, so that a server
     /// that loses messages fails in seconds and not in minutes.
     fn patience(&self) -> f64 {
-        let lost = self.late.load(Ordering::Relaxed) >= PATIENT_FOR;
+        let patient_for = PATIENT_FOR * self.options.repeat.max(1);
+        let lost = self.late.load(Ordering::Relaxed) >= patient_for;
         self.options.timeout_scale * if lost { IMPATIENCE } else { 1.0 }
     }
 

@@ -113,6 +113,17 @@ impl ExitReason {
     }
 }
 
+/// How often a case was played, where that was asked for. Its verdict is the worst of all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Repeats {
+    /// How often it was played, or found not to be playable.
+    pub played: usize,
+    /// How often the verdict was `fail` or `error`.
+    pub failed: usize,
+    /// How often the verdict was `warn`.
+    pub warned: usize,
+}
+
 /// A figure that a case has taken, for a person to look at or a later run to compare with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Measurement {
@@ -182,6 +193,9 @@ pub struct CaseReport {
     /// What went wrong, for a person; nothing where nothing did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// How often it was played, where that was to be more than once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeats: Option<Repeats>,
     /// The figures that the case has taken.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub measurements: Vec<Measurement>,

@@ -5,7 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use collab_spec::report::{Breach, CaseReport, FrameReport, RequirementReport, Sender, Verdict};
+use collab_spec::report::{
+    Breach, CaseReport, FrameReport, Repeats, RequirementReport, Sender, Verdict,
+};
 use collab_spec::requirement::{self, Level};
 
 use crate::case::Case;
@@ -29,6 +31,7 @@ pub(super) fn blank(case: &Case, verdict: Verdict) -> CaseReport {
         requirements: case.requirements.clone(),
         duration_ms: 0,
         message: None,
+        repeats: None,
         measurements: Vec::new(),
         exit: None,
         breaches: Vec::new(),
@@ -74,6 +77,39 @@ pub(super) fn judge(case: &Case, outcome: Outcome, monitored: Vec<Breach>) -> Ca
     }
     report.breaches = breaches;
     report
+}
+
+/// Puts two reports of one case into one: the worse of them, the earlier where they are alike, with
+/// how often the case was played.
+pub(super) fn worse(earlier: CaseReport, later: CaseReport) -> CaseReport {
+    let rank = |report: &CaseReport| match report.verdict {
+        Verdict::Pass => 0,
+        Verdict::NotApplicable => 1,
+        Verdict::Untestable => 2,
+        Verdict::Warn => 3,
+        Verdict::Error => 4,
+        Verdict::Fail => 5,
+    };
+    let (one, two) = (tally(&earlier), tally(&later));
+    let mut worse = if rank(&later) > rank(&earlier) {
+        later
+    } else {
+        earlier
+    };
+    worse.repeats = Some(Repeats {
+        played: one.played + two.played,
+        failed: one.failed + two.failed,
+        warned: one.warned + two.warned,
+    });
+    worse
+}
+
+fn tally(report: &CaseReport) -> Repeats {
+    report.repeats.unwrap_or(Repeats {
+        played: 1,
+        failed: usize::from(matches!(report.verdict, Verdict::Fail | Verdict::Error)),
+        warned: usize::from(report.verdict == Verdict::Warn),
+    })
 }
 
 /// Whether breaking a requirement is a failure; an unknown one is, so that it is seen.
@@ -172,5 +208,33 @@ fn omission(next: &FrameReport, count: usize) -> FrameReport {
         from: Sender::Client,
         kind: "omitted".to_owned(),
         content: format!("{count} events are left out here"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(verdict: Verdict, duration_ms: u64) -> CaseReport {
+        let case = Case::code("a/b", "", &[], |_| async { Ok(()) });
+        let mut report = blank(&case, verdict);
+        report.duration_ms = duration_ms;
+        report
+    }
+
+    #[test]
+    fn the_first_of_the_worst_is_kept_and_all_are_counted() {
+        use Verdict::{Error, Fail, Pass, Warn};
+        let verdicts = [Pass, Warn, Error, Fail, Pass, Fail, Pass];
+        let reports = verdicts.into_iter().zip(0..);
+        let all = reports.map(|(verdict, number)| report(verdict, number));
+        let worst = all.reduce(worse).unwrap();
+        assert_eq!((worst.verdict, worst.duration_ms), (Fail, 3));
+        let counted = Repeats {
+            played: 7,
+            failed: 3,
+            warned: 1,
+        };
+        assert_eq!(worst.repeats, Some(counted));
     }
 }

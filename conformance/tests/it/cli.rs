@@ -49,6 +49,7 @@ fn wrong_usage_is_2_with_a_sentence() {
     );
     assert_stops(&["run", "--timeout-scale", "0"], 2, "between 0.01 and 1000");
     assert_stops(&["run", "--test-threads", "0"], 2, "1 or more");
+    assert_stops(&["run", "--repeat", "0"], 2, "1 or more");
     assert_stops(&["run", "--format", "xml"], 2, "pretty, terse or json");
     assert_stops(
         &["run", "--report", "/no/such/folder/r.json"],
@@ -94,6 +95,16 @@ fn the_built_in_server_passes_and_the_report_says_so() {
     assert_eq!(report["profiles"].as_array().unwrap().len(), 4);
     assert!(report["summary"]["pass"].as_u64().unwrap() > 0);
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn cases_are_played_as_often_as_is_said_and_listed_once() {
+    let only = ["run", "--repeat", "3", "--exact", "http/health-ok"];
+    let text = stdout(&only, 0);
+    assert!(text.contains("running 3 tests"), "{text}");
+    assert!(text.contains("    1 passed"), "{text}");
+    let list = stdout(&[&only[..], &["--list"]].concat(), 0);
+    assert_eq!(list.matches("http/health-ok").count(), 1, "{list}");
 }
 
 #[test]
