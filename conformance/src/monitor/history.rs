@@ -156,7 +156,7 @@ struct Seen<'a> {
 /// One op has its seqs once: under its `client_msg_id`, and as the insert of its elements.
 pub(super) fn one_seq_an_op(digest: &Digest<'_>) -> Vec<Breach> {
     let mut keys: HashMap<OpKey, Seen<'_>> = HashMap::new();
-    let mut elements: HashMap<(&Name, (u64, &Name)), (u64, &Echo<'_>)> = HashMap::new();
+    let mut elements = HashMap::new();
     let mut found = Vec::new();
     for this in digest.echoes.iter().filter(|this| this.is_first) {
         let Some((after, submission)) = begins(digest, this) else {
@@ -214,9 +214,12 @@ fn begins<'a>(digest: &'a Digest<'_>, echo: &Echo<'_>) -> Option<(u64, &'a Submi
     })
 }
 
+/// A document and the id of one of its elements.
+type ElementKey<'a> = (&'a Name, (u64, &'a Name));
+
 /// The first element of an echo that had another seq before.
 fn taken<'a>(
-    elements: &mut HashMap<(&'a Name, (u64, &'a Name)), (u64, &'a Echo<'a>)>,
+    elements: &mut HashMap<ElementKey<'a>, (u64, &'a Echo<'a>)>,
     this: &'a Echo<'a>,
 ) -> Option<(&'a Echo<'a>, &'static str, String)> {
     let mut clash = None;

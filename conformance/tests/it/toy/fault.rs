@@ -256,7 +256,7 @@ faults! {
     CountTextTaken: "A count may be a string of digits.", "runs.schema", ["runs/", "frames/op-"];
     CountNullTaken: "A count of null is taken for none.", "runs.schema", ["runs/", "frames/op-"];
     CountOfInsertRead: "An insert with a field `count` is refused.", "transport.unknown-fields", ["runs/", "frames/op-"];
-    RunTakenWhereOff: "A value of two is taken where the profile is off.", "profiles.off-is-core", ["runs/", "profiles/"];
+    RunTakenWhereOff: "A value of two is taken where the profile is off.", "op.value", ["runs/", "frames/op-"];
     CountTakenWhereOff: "A count is followed where the profile is off.", "profiles.off-is-core", ["runs/", "profiles/"];
     CountCheckedWhereOff: "A count is looked at where the profile is off.", "profiles.off-is-core", ["runs/", "profiles/"];
 
