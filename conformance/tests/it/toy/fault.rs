@@ -315,7 +315,7 @@ faults! {
     RefusedRunHalfTaken: "Of a refused run the elements before the taken id are accepted.", "runs.overlap", ["runs/"];
     RefusedRunHalfKept: "Of a refused run the elements before the taken id stay in the text.", "runs.whole", ["runs/"];
     StateRunsWhereOff: "What waits stands in runs where the profile is off.", "runs.state-pending", ["runs/", "state/"];
-    SinglesCountedEach: "The single echoes of a run count each for what waits.", "slow.floor", ["runs/", "slow/"];
+    SinglesCountedEach: "The single echoes of a run count each for what waits.", "slow.floor", ["runs/paste-while-paused", "slow/pause"];
 
     // Slow clients.
     SlowNeverClosed: "What waits for a client is kept without a limit.", "slow.ceiling", ["slow/"];
