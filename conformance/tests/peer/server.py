@@ -559,7 +559,8 @@ class Connection:
                 else:
                     self.close(1002, "protocol: broken frame: " + failed.reason[:80])
             self.wire.data_to_send()  # its own pongs and close frames: they would overtake ours
-            await asyncio.sleep(0)  # nobody else runs in receive() where data is there already
+            if frames or self.close_frame:  # a long message is read in one go, if it is there
+                await asyncio.sleep(0)  # nobody else runs in receive() where data is there already
             data = await self.receive()
             if not data:
                 return
