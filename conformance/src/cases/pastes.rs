@@ -4,7 +4,7 @@ use collab_spec::message::Limits;
 use collab_spec::profile::Profile;
 
 use crate::case::{Case, Weight};
-use crate::client::{Ask, Client, ROOT, frame, under};
+use crate::client::{Client, ROOT, frame, under};
 use crate::context::Context;
 use crate::ids;
 use crate::outcome::{Failure, Outcome};
@@ -222,10 +222,8 @@ async fn long_document(context: Context) -> Outcome {
         anna.submit(&paste);
         expect_due(&mut anna, &[(seq, paste)], "cost.any-length").await?;
     }
-    let ask = Ask::of(&[Profile::Runs, Profile::State]);
-    let mut late = context.connect("late").await?;
-    late.hello_asking(context.doc_id(), "late", &ask);
-    late.expect_joined_asking(&ask).await?;
+    let both = [Profile::Runs, Profile::State];
+    let late = context.join_asking("late", &both).await?;
     let spans = late.state()?.elements.len();
     if spans != 1 {
         let what = format!("250,000 characters of one client are {spans} spans");

@@ -102,13 +102,6 @@ impl View {
             Self::OneByOne => "without",
         }
     }
-
-    fn ask(self) -> Ask {
-        Ask::of(match self {
-            Self::Whole => RUNS,
-            Self::OneByOne => &[],
-        })
-    }
 }
 
 /// The echoes that a connection has to get of these ops after a seq, each with its seq.
@@ -201,7 +194,7 @@ async fn every_last_seen(context: Context) -> Outcome {
 async fn reconnect(context: &Context, name: &str, last_seen: u64, view: View) -> Outcome<Client> {
     match view {
         View::Whole => {
-            let ask = view.ask().seen(last_seen);
+            let ask = Ask::of(RUNS).seen(last_seen);
             context.reconnect_asking(name, name, &ask).await
         }
         View::OneByOne => context.reconnect(name, name, last_seen).await,
@@ -275,10 +268,8 @@ async fn boundaries(context: Context) -> Outcome {
         ("one", &[600]),
     ] {
         let doc_id = format!("{}-{name}", context.doc_id());
-        let mut anna = context.connect(name).await?;
-        let ask = Ask::of(&[Profile::Runs, Profile::State]);
-        anna.hello_asking(&doc_id, "anna", &ask);
-        anna.expect_joined_asking(&ask).await?;
+        let both = [Profile::Runs, Profile::State];
+        let mut anna = context.join_asking_as(name, &doc_id, "anna", &both).await?;
         let mut rest = text.as_str();
         let mut history = Vec::new();
         let mut lamport = 1;
@@ -303,9 +294,9 @@ async fn boundaries(context: Context) -> Outcome {
             ids::RUNS_ONE_ECHO,
         )
         .await?;
-        let mut late = context.connect(&format!("late-{name}")).await?;
-        late.hello_asking(&doc_id, "late", &ask);
-        late.expect_joined_asking(&ask).await?;
+        let late = context
+            .join_asking_as(&format!("late-{name}"), &doc_id, "late", &both)
+            .await?;
         states.push(Model::seeded(late.state()?));
         if late.state()?.elements.len() != 5 {
             let what = format!("the text typed in {name} is another state than five spans");
@@ -426,7 +417,8 @@ async fn lost_in_flight(context: Context) -> Outcome {
     let seen = confirmed.last().map_or(0, |(seq, _)| *seq);
     anna.abandon().await;
 
-    let mut anna = reconnect_as(&context, "anna-again", "anna", seen).await?;
+    let ask = Ask::of(RUNS).seen(seen);
+    let mut anna = context.reconnect_asking("anna-again", "anna", &ask).await?;
     anna.submit_all(&history[20..]);
     let end = anna.send_barrier();
     expect_confirmed(&mut anna, history[20..].iter().chain(&end)).await?;
@@ -440,16 +432,6 @@ async fn lost_in_flight(context: Context) -> Outcome {
     let text: String = (0..100).map(|number| letters(1 + number % 17)).collect();
     expect_text(&context, &text, ids::RESYNC_TEXT).await?;
     Ok(())
-}
-
-async fn reconnect_as(
-    context: &Context,
-    name: &str,
-    client_id: &str,
-    seen: u64,
-) -> Outcome<Client> {
-    let ask = Ask::of(RUNS).seen(seen);
-    context.reconnect_asking(name, client_id, &ask).await
 }
 
 /// Pastes, deletes of several elements, some of which come later; everyone, at every seq.
@@ -496,7 +478,9 @@ async fn history(context: Context, seed: u64) -> Outcome {
         };
         anna.submit_all(&sent);
         let before: u64 = history.iter().map(|sent| sent.op.elements()).sum();
+        sent.iter().for_each(|sent| model.integrate(&sent.op));
         history.extend(sent);
+        let head: u64 = history.iter().map(|sent| sent.op.elements()).sum();
         expect_due(
             &mut anna,
             &due(&history, before, View::Whole),
@@ -509,9 +493,6 @@ async fn history(context: Context, seed: u64) -> Outcome {
             ids::RUNS_SPLIT,
         )
         .await?;
-        history[history.len() - due(&history, before, View::Whole).len()..]
-            .iter()
-            .for_each(|sent| model.integrate(&sent.op));
         // At this seq, with runs and without.
         for (name, profiles) in [
             ("with", &[Profile::Runs, Profile::State][..]),
@@ -526,7 +507,6 @@ async fn history(context: Context, seed: u64) -> Outcome {
         let last_seen = 1 + numbers.below(before as usize + 1) as u64;
         for view in View::BOTH {
             let name = format!("from-{last_seen}-{}-{round}", view.name());
-            let head: u64 = history.iter().map(|sent| sent.op.elements()).sum();
             if last_seen < head {
                 let mut client = reconnect(&context, &name, last_seen, view).await?;
                 replayed(&mut client, &history, last_seen, view).await?;

@@ -114,12 +114,7 @@ impl<'a> Echo<'a> {
     }
 
     pub(super) fn key(&self) -> OpKey {
-        let echo = self.echo;
-        (
-            echo.doc_id.clone(),
-            echo.origin_client_id.clone(),
-            echo.client_msg_id.clone(),
-        )
+        key_of(self.echo)
     }
 
     /// The seq of each of its elements, with the element's index; none where its `server_seq` is too
@@ -133,6 +128,19 @@ impl<'a> Echo<'a> {
             .flat_map(move |after| (0..elements).map(move |index| (after + index + 1, index)))
     }
 }
+
+/// What an echo calls its op.
+fn key_of(echo: &OpEcho) -> OpKey {
+    (
+        echo.doc_id.clone(),
+        echo.origin_client_id.clone(),
+        echo.client_msg_id.clone(),
+    )
+}
+
+/// A text that the suite sent: its event, where, what it says, and what that is where the profile `runs`
+/// is off.
+type Sent<'a> = (usize, Connection, &'a str, Option<ClientMessage>);
 
 impl Submission {
     /// Its op, element by element.
@@ -171,8 +179,8 @@ impl<'a> Digest<'a> {
             digest.add(index, event, &mut sent);
         }
         // What a message is depends on the profiles that are on, so on acks that may come later.
-        for (index, connection, text) in sent {
-            digest.submitted(index, connection, text);
+        for sent in sent {
+            digest.submitted(sent);
         }
         digest.refuse();
         digest
@@ -190,12 +198,7 @@ impl<'a> Digest<'a> {
         }
     }
 
-    fn add(
-        &mut self,
-        index: usize,
-        event: &'a Event,
-        sent: &mut Vec<(usize, Connection, &'a str)>,
-    ) {
+    fn add(&mut self, index: usize, event: &'a Event, sent: &mut Vec<Sent<'a>>) {
         let Some(connection) = event.connection else {
             return;
         };
@@ -207,7 +210,7 @@ impl<'a> Digest<'a> {
                 match validate::client_message(text, &[]) {
                     Some(ClientMessage::Hello(hello)) if first => talk.hello = Some((index, hello)),
                     Some(ClientMessage::Hello(_)) => {}
-                    _ => sent.push((index, connection, text)),
+                    message => sent.push((index, connection, text, message)),
                 }
             }
             What::SentBytes { .. } => self.talks[connection.0].said = true,
@@ -248,12 +251,12 @@ impl<'a> Digest<'a> {
         }
     }
 
-    fn submitted(&mut self, index: usize, connection: Connection, text: &str) {
-        let on: &[Profile] = match self.talks[connection.0].is_on(Profile::Runs) {
-            true => &[Profile::Runs],
-            false => &[],
+    fn submitted(&mut self, (index, connection, text, message): Sent<'_>) {
+        let message = match self.talks[connection.0].is_on(Profile::Runs) {
+            true => validate::client_message(text, &[Profile::Runs]),
+            false => message,
         };
-        match validate::client_message(text, on) {
+        match message {
             Some(ClientMessage::Op(message)) => {
                 let submission = Submission {
                     event: index,
@@ -305,12 +308,8 @@ impl<'a> Digest<'a> {
         echo: &OpEcho,
         before: usize,
     ) -> impl Iterator<Item = &Submission> {
-        let key = (
-            echo.doc_id.clone(),
-            echo.origin_client_id.clone(),
-            echo.client_msg_id.clone(),
-        );
-        let under_key = self.by_key.get(&key).map_or(&[][..], Vec::as_slice);
+        let under_key = self.by_key.get(&key_of(echo));
+        let under_key = under_key.map_or(&[][..], Vec::as_slice);
         let inserting = match &echo.op {
             Op::Ins(insert) => self
                 .by_element

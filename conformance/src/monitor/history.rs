@@ -204,10 +204,7 @@ pub(super) fn one_seq_an_op(digest: &Digest<'_>) -> Vec<Breach> {
 /// The seq before the first one of the op that an echo is of, and its submission.
 fn begins<'a>(digest: &'a Digest<'_>, echo: &Echo<'_>) -> Option<(u64, &'a Submission)> {
     digest.under_key(echo).find_map(|submission| {
-        let from = match submission.message.op == echo.echo.op {
-            true => 0,
-            false => submission.pieces().holds(echo.pieces())?,
-        };
+        let from = submission.pieces().holds(echo.pieces())?;
         let elements = from + echo.pieces().len();
         let after = echo.echo.server_seq.value().checked_sub(elements)?;
         Some((after, submission))

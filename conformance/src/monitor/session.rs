@@ -272,10 +272,17 @@ impl Listener<'_> {
     fn is_part_of_an_answer(&self, event: usize, echo: &OpEcho) -> bool {
         let values = values(&echo.op);
         let part = Pieces::new(&echo.op, &values);
-        self.digest.submissions.iter().any(|submission| {
+        let Some((_, hello)) = &self.talk.hello else {
+            return false;
+        };
+        // Whomever the echo names as its origin, what was sent here was this client's.
+        let (doc_id, client_id) = (hello.doc_id.clone(), hello.client_id.clone());
+        let key = (doc_id, client_id, echo.client_msg_id.clone());
+        let places = self.digest.by_key.get(&key).into_iter().flatten();
+        let mut submissions = places.map(|place| &self.digest.submissions[*place]);
+        submissions.any(|submission| {
             submission.connection == self.connection
                 && submission.event < event
-                && submission.message.client_msg_id == echo.client_msg_id
                 && submission.pieces().len() > part.len()
                 && submission.pieces().holds(part).is_some()
         })
