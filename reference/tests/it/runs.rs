@@ -13,23 +13,16 @@ use serde_json::{Value, json};
 use crate::client::{Client, Server, hello, submission};
 use crate::{append, del, del_run, ins, name, run};
 
+type Outcome = Result<Submitted, Violation>;
+
 fn document() -> Document {
     Document::open(MemoryStore::default().open(&name("doc")))
 }
 
-/// What is sent, by whom, under which `client_msg_id`, the op, and what comes of it.
-type Step = (
-    &'static str,
-    &'static str,
-    &'static str,
-    Op,
-    Result<Submitted, Violation>,
-);
-
 #[test]
 fn a_run_is_a_duplicate_as_a_whole_or_not_at_all() {
     let hello = || run((0, ""), (1, "A"), "Hello");
-    let steps: Vec<Step> = vec![
+    let steps: Vec<(&str, &str, &str, Op, Outcome)> = vec![
         ("five", "A", "1", hello(), Ok(Submitted::New(5))),
         ("resent", "A", "1", hello(), Ok(Submitted::Duplicate(5))),
         (

@@ -323,7 +323,7 @@ faults! {
     SpansEndWithRuns: "A span ends where the run ends.", "state.canonical", ["runs/"];
     PendingDeleteWhole: "A delete that waits in part stands whole among what waits.", "state.pending", ["runs/"];
     StateRunsWhereOff: "What waits stands in runs where the profile is off.", "runs.state-pending", ["runs/", "state/"];
-    SinglesCountedEach: "The single echoes of a run count each for what waits.", "slow.floor", ["runs/", "slow/"];
+    SinglesCountedEach: "The single echoes of a run count each for what waits.", "slow.floor", ["runs/paste-while-paused", "slow/pause"];
 
     // Slow clients.
     SlowNeverClosed: "What waits for a client is kept without a limit.", "slow.ceiling", ["slow/"];
