@@ -196,9 +196,11 @@ impl Document {
                 {
                     return Err((1008, "replica_id is not the client_id"));
                 }
-                if insert.id.lamport() <= insert.parent_id.lamport()
-                    && !self.has(Fault::LamportUnchecked)
-                {
+                let checked = match self.has(Fault::LamportOfLastChecked) {
+                    true => op.last_lamport(),
+                    false => insert.id.lamport(),
+                };
+                if checked <= insert.parent_id.lamport() && !self.has(Fault::LamportUnchecked) {
                     return Err((1008, "lamport not above the parent's"));
                 }
                 let free = (self.has(Fault::TombstoneIdFree) && self.deleted.contains(&insert.id))
@@ -210,6 +212,11 @@ impl Document {
                 let Op::Ins(first) = &self.ops[index].op else {
                     return Ok(());
                 };
+                let waits = first.parent_id.element().is_some_and(|id| !known(id));
+                let deleted = self.deleted.contains(&first.id);
+                let free = free
+                    || (self.has(Fault::WaitingRunIdsFree) && waits)
+                    || (self.has(Fault::DeletedRunIdsFree) && deleted);
                 if !self.same_insert(first, insert) {
                     return if free {
                         Ok(())
@@ -351,9 +358,15 @@ impl Document {
         message: &Value,
     ) {
         let elements = runs::elements(&op, self.fault);
-        self.head += match self.has(Fault::RunTakesOneSeq) {
-            true => 1,
-            false => elements,
+        let existing = || {
+            let ids = (0..elements).map(|index| op.id().later(index));
+            ids.filter(|id| self.by_insert.contains_key(id)).count() as u64
+        };
+        self.head += match (self.fault, &op) {
+            (Some(Fault::RunTakesOneSeq), _) => 1,
+            (Some(Fault::DeleteTakesOneSeq), Op::Del(_)) => 1,
+            (Some(Fault::DeleteSeqsOfExisting), Op::Del(_)) => existing().max(1),
+            _ => elements,
         };
         if self.has(Fault::SeqOfServer) {
             self.head = SERVER_SEQ.fetch_add(elements, Ordering::SeqCst) + elements;

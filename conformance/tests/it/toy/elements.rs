@@ -163,6 +163,18 @@ impl Document {
         }
     }
 
+    /// The deletes beside these that came with one of them.
+    pub(super) fn whole_deletes(&self, upto: usize, waiting: &HashSet<Op>) -> Vec<Op> {
+        let deletes = self.ops[..upto].iter().map(|accepted| &accepted.op);
+        deletes
+            .filter(|op| matches!(op, Op::Del(_)))
+            .map(|op| singles(op, None))
+            .filter(|own| own.iter().any(|one| waiting.contains(one)))
+            .flatten()
+            .filter(|one| !waiting.contains(one))
+            .collect()
+    }
+
     /// The elements of the accepted insert that an element came with, and the element's place there.
     fn run_of(&self, id: &ElementId) -> Option<(Vec<Op>, usize)> {
         let run = singles(&self.ops[*self.by_insert.get(id)?].op, self.fault);

@@ -277,6 +277,8 @@ faults! {
     // The profile runs: seqs and echoes.
     RunTakesOneSeq: "A run takes one seq.", "runs.seqs", ["runs/"];
     EchoWithFirstSeq: "The echo of a run carries its first seq.", "runs.one-echo", ["runs/"];
+    DeleteTakesOneSeq: "A delete takes one seq, whatever its count.", "runs.seqs", ["runs/"];
+    DeleteSeqsOfExisting: "A delete takes as many seqs as it finds elements.", "runs.seqs", ["runs/"];
     SplitForEveryone: "Runs are split for everyone.", "runs.one-echo", ["runs/"];
     RunWholeToSenderOnly: "Runs are split for everyone but the sender.", "runs.one-echo", ["runs/"];
     WholeForEveryone: "Runs are sent whole to everyone.", "runs.split", ["runs/"];
@@ -295,6 +297,7 @@ faults! {
     ReplayRestSplit: "The rest of a run is replayed in single echoes.", "runs.replay-inside", ["runs/"];
     ReplayRestOldParent: "The rest of a run has the run's parent.", "runs.replay-inside", ["runs/"];
     ReplayRestOldId: "The rest of a run has the run's id.", "runs.replay-inside", ["runs/"];
+    ReplayRestInUtf16: "The rest of a run is found by UTF-16 code units.", "runs.replay-inside", ["runs/"];
     ReplayRestOldCount: "The rest of a delete has the whole count.", "runs.replay-inside", ["runs/"];
     ReplayMerges: "A replay joins inserts that go on with each other.", "sync.replay-exact", ["runs/"];
 
@@ -309,11 +312,16 @@ faults! {
     CountNotContent: "The count is not compared.", "runs.content", ["runs/"];
     FirstIdLookedAt: "Only the first id of an insert must be free.", "runs.overlap", ["runs/"];
     FirstIdKept: "Only the first id of an accepted insert counts as taken.", "runs.overlap", ["runs/"];
+    WaitingRunIdsFree: "The ids of a run that waits may be inserted anew.", "runs.overlap", ["runs/"];
+    DeletedRunIdsFree: "The ids of a deleted run may be inserted anew.", "runs.overlap", ["runs/"];
+    LamportOfLastChecked: "Only the last lamport of a run must be above the parent's.", "crdt.lamport-above-parent", ["runs/"];
     PartMeansSame: "The beginning of an accepted run is taken for it.", "runs.overlap", ["runs/"];
     MoreMeansSame: "A run that goes on after an accepted one is taken for it.", "runs.overlap", ["runs/"];
     InsideMeansSame: "A part of an accepted run is taken for it.", "runs.overlap", ["runs/"];
     RefusedRunHalfTaken: "Of a refused run the elements before the taken id are accepted.", "runs.overlap", ["runs/"];
     RefusedRunHalfKept: "Of a refused run the elements before the taken id stay in the text.", "runs.whole", ["runs/"];
+    SpansEndWithRuns: "A span ends where the run ends.", "state.canonical", ["runs/"];
+    PendingDeleteWhole: "A delete that waits in part stands whole among what waits.", "state.pending", ["runs/"];
     StateRunsWhereOff: "What waits stands in runs where the profile is off.", "runs.state-pending", ["runs/", "state/"];
     SinglesCountedEach: "The single echoes of a run count each for what waits.", "slow.floor", ["runs/paste-while-paused", "slow/pause"];
 

@@ -137,6 +137,10 @@ impl Document {
                 pending.push(op.clone());
             }
         }
+        if self.has(Fault::PendingDeleteWhole) {
+            let known: HashSet<Op> = pending.iter().cloned().collect();
+            pending.extend(self.whole_deletes(upto, &known));
+        }
         let runs = runs || self.has(Fault::StateRunsWhereOff);
         json!({"elements": self.spans(&elements), "pending": super::runs::pending(&pending, runs)})
     }
@@ -146,8 +150,11 @@ impl Document {
             let gap = self.has(Fault::SpansOverGaps) && b.id.lamport() > a.id.lamport();
             let next = a.id.lamport() + 1 == b.id.lamport() || gap;
             let same = a.id.replica_id() == b.id.replica_id() || self.has(Fault::SpansOverReplicas);
-            let alone =
-                self.has(Fault::SpansOfOne) || (self.has(Fault::TombstonesOfOne) && *a_deleted);
+            let place = |insert: &Insert| self.by_insert.get(&insert.id);
+            let apart = self.has(Fault::SpansEndWithRuns) && place(a) != place(b);
+            let alone = apart
+                || self.has(Fault::SpansOfOne)
+                || (self.has(Fault::TombstonesOfOne) && *a_deleted);
             next && same && a_deleted == b_deleted && !alone
         };
         let span = |run: &[(&Insert, bool)]| {

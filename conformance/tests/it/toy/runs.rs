@@ -239,6 +239,11 @@ impl Echo {
             Some(Fault::ReplayRestOldParent) if !self.values.is_empty() => {
                 frame["op"]["parent_id"] = whole["parent_id"].clone();
             }
+            Some(Fault::ReplayRestInUtf16) if from > 0 && !self.values.is_empty() => {
+                let units: Vec<u16> = self.values.concat().encode_utf16().collect();
+                let rest = String::from_utf16_lossy(&units[from as usize..]);
+                frame["op"]["value"] = json!(rest);
+            }
             Some(Fault::ReplayRestOldId) => frame["op"]["id"] = whole["id"].clone(),
             Some(Fault::ReplayRestOldCount) if self.values.is_empty() => {
                 frame["op"]["count"] = whole["count"].clone();
