@@ -265,6 +265,7 @@ fn options(arguments: &Run) -> Result<Options, Stop> {
         concurrency: arguments.test_threads,
         // A list names each case once.
         repeat: if arguments.list { 1 } else { arguments.repeat },
+        fail_fast: arguments.fail_fast,
         profiles: profiles(&arguments.profile)?,
         required: profiles(&arguments.require_profile)?,
         ..Options::default()

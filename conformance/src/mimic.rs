@@ -47,7 +47,9 @@ pub fn run(session: &Arc<Session>, cases: &[Case], arguments: &Arguments, handle
 
 fn trial(session: Arc<Session>, case: Case, handle: Handle) -> Trial {
     Trial::ignorable_test(case.id.clone(), move || {
-        let result = handle.block_on(session.play(&case));
+        let Some(result) = handle.block_on(session.play_unless_failed(&case)) else {
+            return Ok(Completion::ignored_with("a case has failed (--fail-fast)"));
+        };
         match result.verdict {
             Verdict::Pass | Verdict::Warn => Ok(Completion::Completed),
             Verdict::NotApplicable | Verdict::Untestable => {
