@@ -115,6 +115,9 @@ pub(crate) struct Run {
     /// Play each case so often
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) repeat: usize,
+    /// Fail where a SHOULD is broken, too
+    #[arg(long)]
+    pub(crate) strict: bool,
     /// End with the first case that fails, quick ones first
     #[arg(long)]
     pub(crate) fail_fast: bool,

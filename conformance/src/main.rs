@@ -233,7 +233,8 @@ fn finish(arguments: &Run, session: &Session, cases: &[Case]) -> Result<u8, Stop
     let summary = &results.summary;
     let exits = results.server.iter().flat_map(|server| &server.exits);
     let has_failed = exits.map(|exit| exit.why).any(ExitReason::is_failure);
-    if summary.fail > 0 || has_failed || !lacking.is_empty() {
+    let has_warned = arguments.strict && summary.warn > 0;
+    if summary.fail > 0 || has_warned || has_failed || !lacking.is_empty() {
         return Ok(SERVER_FAILED);
     }
     if summary.error > 0 {
@@ -266,6 +267,7 @@ fn options(arguments: &Run) -> Result<Options, Stop> {
         // A list names each case once.
         repeat: if arguments.list { 1 } else { arguments.repeat },
         fail_fast: arguments.fail_fast,
+        strict: arguments.strict,
         profiles: profiles(&arguments.profile)?,
         required: profiles(&arguments.require_profile)?,
         ..Options::default()

@@ -66,6 +66,8 @@ pub struct Options {
     pub repeat: usize,
     /// Whether the run ends with the first case that fails. Quick cases are played first then.
     pub fail_fast: bool,
+    /// Whether a broken SHOULD fails a run as a broken MUST does.
+    pub strict: bool,
     /// The profiles whose cases are played; all where there are none.
     pub profiles: Vec<Profile>,
     /// The profiles that the server must offer.
@@ -93,6 +95,7 @@ impl Default for Options {
             concurrency: 8,
             repeat: 1,
             fail_fast: false,
+            strict: false,
             profiles: Vec::new(),
             required: Vec::new(),
             first_contact: FirstContact::Required,
@@ -275,6 +278,15 @@ impl Session {
         self.options.profiles.is_empty() || self.options.profiles.contains(&case.profile)
     }
 
+    /// Whether a case with this verdict fails the run.
+    pub fn fails(&self, verdict: Verdict) -> bool {
+        match verdict {
+            Verdict::Fail | Verdict::Error => true,
+            Verdict::Warn => self.options.strict,
+            Verdict::Pass | Verdict::NotApplicable | Verdict::Untestable => false,
+        }
+    }
+
     /// Plays a case and keeps its report; with `fail_fast`, neither once a case has failed, not even
     /// to the end.
     pub async fn play_unless_failed(&self, case: &Case) -> Option<CaseReport> {
@@ -316,7 +328,7 @@ impl Session {
             None => report.clone(),
         };
         results.insert(case.id.clone(), kept);
-        if matches!(report.verdict, Verdict::Fail | Verdict::Error) {
+        if self.fails(report.verdict) {
             self.failed.send_replace(true);
         }
         report

@@ -15,17 +15,29 @@ const AT_ONCE: &str = "16";
 
 #[test]
 fn the_suite_passes() {
+    // A document leaves memory with its last connection, and is rebuilt for the next one.
+    play("--idle-seconds 0", &[]);
+    play("--profiles core", &["hello/", "profiles/"]);
+}
+
+fn play(server_options: &str, filters: &[&str]) {
     let suite = std::env::var_os("COLLAB_SUITE");
     let suite = suite.expect("COLLAB_SUITE names the built program collab-conformance");
     let server = env!("CARGO_BIN_EXE_collab-reference");
     let status = Command::new(suite)
-        .args(["run", "--fail-fast", "--timeout-scale", PATIENCE])
+        .args([
+            "run",
+            "--strict",
+            "--fail-fast",
+            "--timeout-scale",
+            PATIENCE,
+        ])
         .args(["--test-threads", AT_ONCE])
-        // A document leaves memory with its last connection, and is rebuilt for the next one.
         .args([
             "--exec",
-            &format!("'{server}' --port {{port}} --idle-seconds 0"),
+            &format!("'{server}' --port {{port}} {server_options}"),
         ])
+        .args(filters)
         .env("RUST_LOG", "off")
         .status()
         .expect("the suite can be started");
