@@ -340,7 +340,7 @@ impl Client {
 
     /// Sends a ping and waits for its pong. Messages that come meanwhile stay to be expected.
     pub async fn ping(&mut self, data: &[u8], requirement: &str) -> Outcome {
-        self.wire.send(Outgoing::Ping(data.to_vec()));
+        self.send_ping(data);
         let awaited = format!("a pong with {data:02x?}");
         let since = self.context.recorder().now();
         let mut kept = Vec::new();

@@ -229,6 +229,7 @@ impl Session<'_> {
                 None | Some(Err(Error::ConnectionClosed | Error::Io(_))) => return End::Left,
                 Some(Err(Error::Capacity(_))) => Err((1009, "too big")),
                 Some(Err(Error::Utf8(_))) => Err((1007, "not UTF-8")),
+                Some(Err(_)) if self.has(Fault::FramingUnanswered) => return End::Left,
                 Some(Err(_)) => Err((1002, "not WebSocket")),
                 Some(Ok(Message::Close(_))) => return End::Closed,
                 Some(Ok(Message::Binary(_))) if self.has(Fault::BinaryFails) => {

@@ -150,6 +150,7 @@ faults! {
     NoHelloTimeout: "A connection without a hello stays open for ever.", "close.hello-timeout", ["session/"];
     HelloTimeoutShort: "A connection without a hello is closed after a second.", "close.hello-timeout", ["session/"];
     ReasonPlain: "Close reasons lack the prefix.", "close.reason", ["close/"];
+    FramingUnanswered: "A breach of RFC 6455 ends the connection without a close frame.", "close.framing", ["close/"];
     ViolationEndsAll: "A violation closes every connection of the document.", "close.isolated", ["close/"];
     ViolationUnflushed: "What is queued is thrown away at a violation.", "close.flush", ["close/"];
     ViolationGoesOn: "Messages behind a violation are still handled.", "close.nothing-after", ["close/"];
