@@ -21,6 +21,7 @@ pub mod monitor;
 pub mod outcome;
 pub mod pattern;
 pub mod player;
+pub mod properties;
 pub mod recorder;
 pub mod report;
 pub mod runner;

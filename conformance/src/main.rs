@@ -2,6 +2,8 @@
 //!
 //! Deliberately absent: everything else; that is the library's.
 
+mod properties_command;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,7 +13,7 @@ use clap::{Args, Parser, Subcommand};
 use collab_conformance::case::{self, Case};
 use collab_conformance::mimic::{self, Arguments};
 use collab_conformance::runner::{Options, Server, Session};
-use collab_conformance::target::Target;
+use collab_conformance::target::{Target, TargetError};
 use collab_conformance::{catalog, files, report};
 use collab_spec::profile::Profile;
 use tokio::net::TcpListener;
@@ -49,6 +51,8 @@ struct Cli {
 enum Command {
     /// Play the cases (this is done without a command, too)
     Run(Box<Run>),
+    /// Play random histories of many clients, and make small what goes wrong
+    Properties(Box<properties_command::Properties>),
     /// Name the cases, or the requirements with their cases
     List {
         /// The requirements instead
@@ -87,18 +91,8 @@ enum Scenarios {
 struct Run {
     /// Play only cases with one of these in their id
     filter: Vec<String>,
-    /// The server's WebSocket URL [default: a built-in server]
-    #[arg(long, value_name = "URL")]
-    url: Option<String>,
-    /// Send a header with each request (repeatable)
-    #[arg(long, value_name = "NAME=VALUE")]
-    header: Vec<String>,
-    /// Trust these certificates too, for wss://
-    #[arg(long, value_name = "FILE.pem")]
-    ca_file: Option<PathBuf>,
-    /// Multiply every deadline
-    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
-    timeout_scale: f64,
+    #[command(flatten)]
+    reach: Reach,
     /// Play only this profile's cases (repeatable)
     #[arg(long, value_name = "NAME")]
     profile: Vec<String>,
@@ -108,6 +102,9 @@ struct Run {
     /// Write the results as JSON
     #[arg(long, value_name = "FILE.json")]
     report: Option<PathBuf>,
+    /// Seed the random histories of properties/
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
     /// Take the filters for whole ids
     #[arg(long)]
     exact: bool,
@@ -132,6 +129,22 @@ struct Run {
     /// Show what each requirement came to
     #[arg(short, long)]
     verbose: bool,
+}
+
+#[derive(Args)]
+struct Reach {
+    /// The server's WebSocket URL [default: a built-in server]
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// Send a header with each request (repeatable)
+    #[arg(long, value_name = "NAME=VALUE")]
+    header: Vec<String>,
+    /// Trust these certificates too, for wss://
+    #[arg(long, value_name = "FILE.pem")]
+    ca_file: Option<PathBuf>,
+    /// Multiply every deadline
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
+    timeout_scale: f64,
 }
 
 /// Why the command ends without a verdict: the exit code and one sentence.
@@ -164,6 +177,7 @@ fn execute(cli: Cli) -> Result<u8, Stop> {
     match cli.command {
         None => run(&cli.run, &cases),
         Some(Command::Run(arguments)) => run(&arguments, &cases),
+        Some(Command::Properties(arguments)) => properties_command::run(&arguments),
         Some(Command::List {
             requirements: false,
         }) => show(&catalog::cases(&cases)),
@@ -213,7 +227,7 @@ fn validate(paths: &[PathBuf]) -> Result<u8, Stop> {
 
 fn run(arguments: &Run, cases: &[Case]) -> Result<u8, Stop> {
     let mut options = options(arguments)?;
-    if arguments.url.is_none() {
+    if arguments.reach.url.is_none() {
         options.server = Server::BuiltIn;
     }
     let libtest = libtest_arguments(arguments)?;
@@ -238,30 +252,17 @@ fn run(arguments: &Run, cases: &[Case]) -> Result<u8, Stop> {
     check_report_path(arguments.report.as_deref())?;
     let runtime = Runtime::new().map_err(|error| Stop(HARNESS, error.to_string()))?;
     // A list needs no server.
-    let url = match &arguments.url {
-        Some(url) => url.clone(),
-        None if arguments.list => "ws://127.0.0.1/ws".to_owned(),
-        None => built_in_server(&runtime)?,
+    let built_in = || match arguments.list {
+        true => Ok("ws://127.0.0.1/ws".to_owned()),
+        false => built_in_server(&runtime),
     };
-    let mut target = Target::new(&url).map_err(|error| Stop(USAGE, error.to_string()))?;
-    for header in &arguments.header {
-        target = target
-            .with_header(header)
-            .map_err(|error| Stop(USAGE, error.to_string()))?;
-    }
-    if let Some(path) = &arguments.ca_file {
-        target = target
-            .with_authorities(path)
-            .map_err(|error| Stop(USAGE, error.to_string()))?;
-    }
+    let target = arguments.reach.target(built_in)?;
+    let url = target.url().to_owned();
     let session = Arc::new(Session::new(target, options));
     if !arguments.list {
-        runtime.block_on(session.open()).map_err(|why| {
-            let sentence = format!(
-                "no server can be reached at {url}: {why}; start the server, or correct --url"
-            );
-            Stop(HARNESS, sentence)
-        })?;
+        runtime
+            .block_on(session.open())
+            .map_err(|why| Stop(HARNESS, unreachable_words(&url, &why)))?;
     }
     mimic::run(&session, cases, &libtest, runtime.handle());
     if arguments.list {
@@ -307,14 +308,44 @@ fn finish(arguments: &Run, session: &Session, cases: &[Case]) -> Result<u8, Stop
     Ok(PASSED)
 }
 
+impl Reach {
+    /// The target; where no URL is given, at that of a built-in server.
+    fn target(&self, built_in: impl FnOnce() -> Result<String, Stop>) -> Result<Target, Stop> {
+        let usage = |error: TargetError| Stop(USAGE, error.to_string());
+        let url = match &self.url {
+            Some(url) => url.clone(),
+            None => built_in()?,
+        };
+        let mut target = Target::new(&url).map_err(usage)?;
+        for header in &self.header {
+            target = target.with_header(header).map_err(usage)?;
+        }
+        match &self.ca_file {
+            Some(path) => target.with_authorities(path).map_err(usage),
+            None => Ok(target),
+        }
+    }
+
+    /// What every deadline is multiplied by.
+    fn scale(&self) -> Result<f64, Stop> {
+        let scale = self.timeout_scale;
+        match (0.01..=1000.0).contains(&scale) {
+            true => Ok(scale),
+            false => Err(Stop(
+                USAGE,
+                format!("--timeout-scale {scale} is not between 0.01 and 1000"),
+            )),
+        }
+    }
+}
+
+fn unreachable_words(url: &str, why: &str) -> String {
+    format!("no server can be reached at {url}: {why}; start the server, or correct --url")
+}
+
 fn options(arguments: &Run) -> Result<Options, Stop> {
     let usage = |sentence: String| Err(Stop(USAGE, sentence));
-    let scale = arguments.timeout_scale;
-    if !(0.01..=1000.0).contains(&scale) {
-        return usage(format!(
-            "--timeout-scale {scale} is not between 0.01 and 1000"
-        ));
-    }
+    let scale = arguments.reach.scale()?;
     if arguments.test_threads == 0 {
         return usage("--test-threads 0 plays nothing; write 1 or more".to_owned());
     }
@@ -323,6 +354,7 @@ fn options(arguments: &Run) -> Result<Options, Stop> {
         concurrency: arguments.test_threads,
         profiles: profiles(&arguments.profile)?,
         required: profiles(&arguments.require_profile)?,
+        seed: arguments.seed,
         ..Options::default()
     })
 }

@@ -22,6 +22,17 @@ const SHOWN_BREACHES: usize = 5;
 /// What went wrong in a case: the requirement, what was expected and what came, the log of the
 /// wire, and the command that plays the case alone.
 pub fn case_text(case: &CaseReport, url: &str) -> String {
+    let mut text = failure_text(case);
+    let _ = write!(
+        text,
+        "\n  To play it alone:\n    {}\n",
+        command(&case.id, url)
+    );
+    text
+}
+
+/// As [`case_text`], without the command.
+pub fn failure_text(case: &CaseReport) -> String {
     let mut text = String::new();
     let _ = writeln!(text, "{}: {}", case.id, case.title);
     if case.breaches.is_empty() {
@@ -46,11 +57,6 @@ pub fn case_text(case: &CaseReport, url: &str) -> String {
     if !case.frames.is_empty() {
         log::write(&mut text, case);
     }
-    let _ = write!(
-        text,
-        "\n  To play it alone:\n    {}\n",
-        command(&case.id, url)
-    );
     text
 }
 

@@ -61,6 +61,8 @@ pub struct Options {
     pub first_contact: FirstContact,
     /// Whose server it is.
     pub server: Server,
+    /// The seed of what cases choose at random; each has one of its own where there is none.
+    pub seed: Option<u64>,
 }
 
 /// Whose server is tested.
@@ -82,6 +84,7 @@ impl Default for Options {
             required: Vec::new(),
             first_contact: FirstContact::Required,
             server: Server::Elsewhere,
+            seed: None,
         }
     }
 }
@@ -192,7 +195,8 @@ impl Session {
     }
 
     async fn play_now(&self, case: &Case) -> CaseReport {
-        let context = Context::new(Arc::clone(&self.target), self.patience());
+        let target = Arc::clone(&self.target);
+        let context = Context::seeded(target, self.patience(), self.options.seed);
         let started = Instant::now();
         let outcome = AssertUnwindSafe(case.play(context.clone()))
             .catch_unwind()

@@ -6,6 +6,7 @@ mod crdt;
 mod follow;
 mod presence;
 mod profiles;
+mod properties;
 mod resume;
 mod session;
 mod slow;
@@ -23,6 +24,7 @@ pub(crate) fn all() -> Vec<Case> {
         crdt::cases(),
         presence::cases(),
         profiles::cases(),
+        properties::cases(),
         resume::cases(),
         session::cases(),
         slow::cases(),

@@ -1,0 +1,185 @@
+//! The command `collab-conformance properties`: arguments, what is printed, exit codes.
+
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use collab_conformance::gate::{self, NoContact};
+use collab_conformance::properties::search::{Case, Findings, Search};
+use collab_conformance::properties::{How, Kind};
+use collab_conformance::report;
+use collab_spec::profile::Profile;
+use tokio::runtime::Runtime;
+
+use super::{HARNESS, PASSED, Reach, SERVER_FAILED, Stop, USAGE, built_in_server, names};
+
+const AFTER_HELP: &str = "\
+A seed makes the same histories for ever. The seed of a fault is printed;
+with it and --cases 1 the faulty history alone is played.
+
+Exit codes:
+  0 no history went wrong   1 the server failed
+  2 wrong usage, or the histories were too few to show anything
+  3 no server there, or the suite itself failed";
+
+#[derive(Args)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct Properties {
+    #[command(flatten)]
+    reach: Reach,
+    /// The seed of the first history [default: a random one]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// How many histories are played
+    #[arg(long, value_name = "N", default_value_t = 350)]
+    cases: u64,
+    /// Begin no further history after so long
+    #[arg(long, value_name = "SECS")]
+    time_budget: Option<u64>,
+    /// Play only this kind of history (repeatable)
+    #[arg(long, value_name = "NAME")]
+    kind: Vec<String>,
+    /// Histories played at once
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    test_threads: usize,
+    /// Show what the histories have brought about
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+pub(crate) fn run(arguments: &Properties) -> Result<u8, Stop> {
+    let kinds = kinds(&arguments.kind)?;
+    let scale = arguments.reach.scale()?;
+    if arguments.cases == 0 || arguments.test_threads == 0 {
+        let sentence = "--cases and --test-threads are 1 or more";
+        return Err(Stop(USAGE, sentence.to_owned()));
+    }
+    let runtime = Runtime::new().map_err(|error| Stop(HARNESS, error.to_string()))?;
+    let target = Arc::new(arguments.reach.target(|| built_in_server(&runtime))?);
+    let contact = runtime.block_on(gate::first_contact(&target, scale));
+    let offered: Vec<Profile> = match contact {
+        Ok(offered) => offered.into_iter().collect(),
+        Err(NoContact::NoServer(why)) => {
+            return Err(Stop(HARNESS, super::unreachable_words(target.url(), &why)));
+        }
+        Err(NoContact::WrongServer(why)) => {
+            let sentence = format!("the first contact failed: {why}");
+            return Err(Stop(SERVER_FAILED, sentence));
+        }
+    };
+    let search = Search {
+        seed: arguments.seed.unwrap_or_else(random_seed),
+        cases: arguments.cases,
+        time_budget: arguments.time_budget.map(Duration::from_secs),
+        kinds: playable(kinds, &offered)?,
+        concurrency: arguments.test_threads,
+        timeout_scale: scale,
+        how: How {
+            offered,
+            chaos: false,
+        },
+    };
+    let started = Instant::now();
+    let findings = runtime.block_on(search.run(&target));
+    let url = arguments.reach.url.as_deref().unwrap_or_default();
+    match &findings.fault {
+        Some(case) => Ok(fault(case, url)),
+        None => without_fault(&search, &findings, started, arguments.verbose),
+    }
+}
+
+fn kinds(given: &[String]) -> Result<Vec<Kind>, Stop> {
+    if given.is_empty() {
+        return Ok(Kind::ALL.to_vec());
+    }
+    let known = |name: &String| {
+        Kind::from_name(name).ok_or_else(|| {
+            let known: Vec<_> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+            let sentence = format!(
+                "there is no kind `{name}`; the kinds are: {}",
+                known.join(", ")
+            );
+            Stop(USAGE, sentence)
+        })
+    };
+    given.iter().map(known).collect()
+}
+
+/// The kinds that say something of a server that offers these profiles.
+fn playable(kinds: Vec<Kind>, offered: &[Profile]) -> Result<Vec<Kind>, Stop> {
+    let possible = Search::kinds_for(offered);
+    let (playable, other): (Vec<Kind>, Vec<Kind>) =
+        kinds.into_iter().partition(|kind| possible.contains(kind));
+    for kind in &other {
+        let needs = names(kind.needs());
+        eprintln!(
+            "not played: {} (it needs the profiles {needs})",
+            kind.name()
+        );
+    }
+    match playable.is_empty() {
+        true => Err(Stop(
+            USAGE,
+            "no history can be played with this server".to_owned(),
+        )),
+        false => Ok(playable),
+    }
+}
+
+/// Every `RandomState` has keys of its own, from the system's randomness.
+fn random_seed() -> u64 {
+    // Short enough to be typed.
+    RandomState::new().build_hasher().finish() % 1_000_000_000
+}
+
+fn without_fault(
+    search: &Search,
+    findings: &Findings,
+    started: Instant,
+    verbose: bool,
+) -> Result<u8, Stop> {
+    if verbose {
+        println!("{}", findings.all_activity());
+    }
+    println!(
+        "{} histories from seed {} on went right in {:.1} s",
+        findings.cases,
+        search.seed,
+        started.elapsed().as_secs_f64()
+    );
+    let lacking = findings.lacking();
+    for (kind, counts) in &lacking {
+        for count in counts {
+            eprintln!("error: {} had no {}", kind.name(), count.words());
+        }
+    }
+    match lacking.is_empty() && findings.cases > 0 {
+        true => Ok(PASSED),
+        false => Err(Stop(
+            USAGE,
+            "so few histories show nothing; play more, by --cases or --time-budget".to_owned(),
+        )),
+    }
+}
+
+fn fault(case: &Case, url: &str) -> u8 {
+    print!("{}", report::failure_text(&case.report()));
+    println!("\n  The history:");
+    for line in case.plan.to_string().lines() {
+        println!("    {line}");
+    }
+    let url = match url {
+        "" => String::new(),
+        url => format!(" --url {url}"),
+    };
+    println!(
+        "\n  To play it again:\n    collab-conformance properties{url} --kind {} --seed {} --cases 1",
+        case.kind.name(),
+        case.seed
+    );
+    match case.played.broken() {
+        Some(_) => SERVER_FAILED,
+        None => HARNESS,
+    }
+}
