@@ -58,6 +58,8 @@ pub struct Case {
     pub weight: Weight,
     /// Where it comes from.
     pub source: Source,
+    /// The file that it was read from, where it is none of the suite's own.
+    pub file: Option<String>,
     play: Arc<dyn Fn(Context) -> Playing + Send + Sync>,
 }
 
@@ -105,6 +107,7 @@ impl Case {
             requirements: requirements.iter().map(|id| (*id).to_owned()).collect(),
             weight: Weight::Light,
             source: Source::Code,
+            file: None,
             play: Arc::new(move |context| Box::pin(play(context))),
         }
     }
@@ -130,6 +133,13 @@ impl Case {
         }
     }
 
+    /// The case as one that was read from a file.
+    #[must_use]
+    pub fn file(self, path: &str) -> Self {
+        let file = Some(path.to_owned());
+        Self { file, ..self }
+    }
+
     /// The first profile that the case needs and that is not among those offered.
     pub fn lacks(&self, offered: &[Profile]) -> Option<Profile> {
         let needed = std::iter::once(&self.profile).chain(&self.needs);
@@ -148,6 +158,7 @@ impl Case {
             requirements: scenario.requirements.clone(),
             weight: Weight::Light,
             source: Source::Scenario(scenario),
+            file: None,
             play: Arc::new(move |context| {
                 let scenario = Arc::clone(&played);
                 Box::pin(async move { player::play(&scenario, context).await })
@@ -171,6 +182,7 @@ impl Case {
             requirements: row.requirements.clone(),
             weight: Weight::Light,
             source: Source::Frame(row),
+            file: None,
             play: Arc::new(move |context| {
                 let row = Arc::clone(&played);
                 Box::pin(async move { frames::play(&row, context).await })

@@ -103,6 +103,11 @@ impl Context {
         self.scaled(PATIENCE)
     }
 
+    /// What every deadline is multiplied by.
+    pub fn scale(&self) -> f64 {
+        self.inner.scale
+    }
+
     /// A time by the run's scale.
     pub fn scaled(&self, time: Duration) -> Duration {
         time.mul_f64(self.inner.scale)

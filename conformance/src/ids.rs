@@ -44,6 +44,8 @@ ids! {
     NEW_DOCUMENT = "session.new-document";
     /// No live echo before the sync is complete.
     SYNC_BEFORE_LIVE = "session.sync-before-live";
+    /// What was sent before a close frame counts.
+    SESSION_SENT_BEFORE_CLOSE = "session.sent-before-close";
     /// Seqs are dense, from 1.
     SEQ_DENSE = "seq.dense";
     /// A seq is one op, for all.
@@ -82,6 +84,12 @@ ids! {
     SUBMIT_DEL_AGAIN = "submit.del-again";
     /// Siblings stand newest first.
     CRDT_SIBLING_ORDER = "crdt.sibling-order";
+    /// Lamports are numbers.
+    CRDT_LAMPORT_ORDER = "crdt.lamport-order";
+    /// Equal lamports go by their replicas.
+    CRDT_REPLICA_ORDER = "crdt.replica-order";
+    /// What is deleted stays so.
+    CRDT_TOMBSTONE = "crdt.tombstone";
     /// What is under a tombstone stays.
     CRDT_TOMBSTONE_CHILDREN = "crdt.tombstone-children";
     /// Anybody may delete anything.

@@ -102,6 +102,9 @@ struct Run {
     /// Write the results as JSON
     #[arg(long, value_name = "FILE.json")]
     report: Option<PathBuf>,
+    /// Play this scenario file instead of the built-in cases (repeatable)
+    #[arg(long, value_name = "FILE")]
+    scenario: Vec<PathBuf>,
     /// Seed the random histories of properties/
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -227,6 +230,11 @@ fn validate(paths: &[PathBuf]) -> Result<u8, Stop> {
 
 fn run(arguments: &Run, cases: &[Case]) -> Result<u8, Stop> {
     let mut options = options(arguments)?;
+    let from_files = scenarios(&arguments.scenario)?;
+    let cases = match from_files.is_empty() {
+        true => cases,
+        false => from_files.as_slice(),
+    };
     if arguments.reach.url.is_none() {
         options.server = Server::BuiltIn;
     }
@@ -269,6 +277,22 @@ fn run(arguments: &Run, cases: &[Case]) -> Result<u8, Stop> {
         return Ok(PASSED);
     }
     finish(arguments, &session, cases)
+}
+
+/// The cases of scenario files.
+fn scenarios(paths: &[PathBuf]) -> Result<Vec<Case>, Stop> {
+    let mut cases: Vec<Case> = Vec::new();
+    for path in paths {
+        let name = path.display().to_string();
+        let scenario = files::scenario(path)
+            .map_err(|problems| Stop(USAGE, format!("{name}: {}", problems.join("; "))))?;
+        if cases.iter().any(|case| case.id == scenario.id) {
+            let sentence = format!("{name}: another file has the id {}, too", scenario.id);
+            return Err(Stop(USAGE, sentence));
+        }
+        cases.push(Case::scenario(scenario).file(&name));
+    }
+    Ok(cases)
 }
 
 fn finish(arguments: &Run, session: &Session, cases: &[Case]) -> Result<u8, Stop> {

@@ -52,7 +52,10 @@ fn trial(session: Arc<Session>, case: Case, handle: Handle) -> Trial {
             Verdict::Fail if result.breaches.is_empty() => Err(Failed::without_message()),
             Verdict::Fail | Verdict::Error => {
                 let url = session.own_url().unwrap_or_default();
-                Err(Failed::from(report::case_text(&result, url)))
+                Err(Failed::from(match &case.file {
+                    Some(file) => report::file_text(&result, file, url),
+                    None => report::case_text(&result, url),
+                }))
             }
         }
     })

@@ -6,6 +6,7 @@
 pub mod activity;
 mod check;
 mod connect;
+pub mod counterexample;
 mod document;
 mod generate;
 mod kind;
@@ -14,7 +15,10 @@ mod observe;
 pub mod plan;
 mod play;
 mod replica;
+mod right;
+mod scenario;
 pub mod search;
+pub mod shrink;
 mod wait;
 
 use collab_spec::report::Breach;
@@ -23,11 +27,13 @@ use collab_spec::requirement::{self, Level};
 pub use generate::plan as plan_of;
 pub use kind::Kind;
 pub use play::How;
+use play::Stopped;
 
 use crate::context::Context;
+use crate::ids;
 use crate::monitor;
 use crate::outcome::{Failure, Outcome};
-use crate::trace::Trace;
+use crate::trace::{Event, Trace, What};
 use activity::Activity;
 use plan::Plan;
 
@@ -38,6 +44,10 @@ pub struct Played {
     pub breaches: Vec<Breach>,
     /// Why nothing can be said of the server.
     pub harness: Option<String>,
+    /// Whether something did not come in time.
+    pub timed_out: bool,
+    /// The connection on which the last wait was in vain.
+    pub waited_on: Option<String>,
     /// What happened on the wire.
     pub trace: Trace,
     /// What was brought about.
@@ -51,7 +61,7 @@ impl Played {
     }
 }
 
-fn binds(breach: &Breach) -> bool {
+pub(crate) fn binds(breach: &Breach) -> bool {
     let known = requirement::find(&breach.requirement);
     known.is_none_or(|requirement| requirement.level == Level::Must)
 }
@@ -60,7 +70,8 @@ fn binds(breach: &Breach) -> bool {
 ///
 /// Errors: what the trace alone does not show.
 pub async fn play_here(plan: &Plan, context: &Context, how: &How) -> Outcome {
-    play::play(plan, context, how, &mut Activity::default()).await
+    let result = play::play(plan, context, how, &mut Activity::default()).await;
+    result.map_err(|stopped| stopped.failure)
 }
 
 /// Plays a plan in a context of its own, and judges its trace.
@@ -73,27 +84,68 @@ pub async fn play(plan: &Plan, context: &Context, how: &How) -> Played {
     }
     let trace = context.trace();
     observe::observe(&trace, &mut activity);
-    let mut breaches = monitor::check(&trace);
-    let mut harness = None;
-    match result {
-        Ok(()) => {}
-        Err(Failure::Breach(fault)) => {
-            let own = fault.breach;
-            let known = |breach: &Breach| {
-                breach.frame == own.frame && breach.requirement == own.requirement
-            };
-            if !breaches.iter().any(known) {
-                breaches.push(own);
-            }
-        }
-        Err(Failure::Harness(why) | Failure::Untestable(why)) => harness = Some(why),
-    }
-    // What has no place in the trace came at its end.
-    breaches.sort_by_key(|breach| breach.frame.unwrap_or(usize::MAX));
+    let stopped = result.err();
+    let waited_on = stopped
+        .as_ref()
+        .and_then(|stopped| stopped.waited_on.clone());
+    let due = stopped
+        .as_ref()
+        .and_then(|stopped| due_since(stopped, &trace));
+    let failure = stopped.map(|stopped| stopped.failure);
+    let timed_out = matches!(&failure, Some(Failure::Breach(fault)) if fault.timed_out);
+    let (breaches, harness) = judged(failure, due, &trace);
     Played {
         breaches,
         harness,
+        timed_out,
+        waited_on,
         trace,
         activity,
     }
+}
+
+/// The event from which on an answer was due that never came, where a rule says more of it than that
+/// echoes come: what came instead is no more than a consequence.
+fn due_since(stopped: &Stopped, trace: &Trace) -> Option<usize> {
+    let Failure::Breach(fault) = &stopped.failure else {
+        return None;
+    };
+    if !fault.timed_out || fault.breach.requirement == ids::SEQ_FAN_OUT {
+        return None;
+    }
+    let id = format!("\"client_msg_id\":\"{}\"", stopped.waited_for.as_ref()?);
+    let sent = |event: &Event| match (&event.what, event.connection) {
+        (What::SentText { text, .. }, Some(connection)) => {
+            Some(trace.name(connection)) == stopped.waited_on.as_deref() && text.contains(&id)
+        }
+        _ => false,
+    };
+    trace.events.iter().rposition(sent)
+}
+
+/// What the server broke by a trace and by what stopped its play, the first first; and why nothing can be
+/// said, where that is so. `due` is the event that what stopped it goes back to.
+fn judged(
+    failure: Option<Failure>,
+    due: Option<usize>,
+    trace: &Trace,
+) -> (Vec<Breach>, Option<String>) {
+    // What has no place in the trace came at its end.
+    let place = |breach: &Breach| breach.frame.unwrap_or(usize::MAX);
+    let mut breaches = monitor::check(trace);
+    let mut harness = None;
+    match failure {
+        None => {}
+        Some(Failure::Breach(fault)) => {
+            let own = fault.breach;
+            let same = |one: &Breach| one.frame == own.frame && one.requirement == own.requirement;
+            if !breaches.iter().any(same) {
+                let at = due.unwrap_or_else(|| place(&own));
+                let before = breaches.iter().take_while(|one| place(one) <= at).count();
+                breaches.insert(before, own);
+            }
+        }
+        Some(Failure::Harness(why) | Failure::Untestable(why)) => harness = Some(why),
+    }
+    (breaches, harness)
 }

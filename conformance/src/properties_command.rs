@@ -1,14 +1,18 @@
 //! The command `collab-conformance properties`: arguments, what is printed, exit codes.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use collab_conformance::gate::{self, NoContact};
+use collab_conformance::properties::counterexample::counterexample;
 use collab_conformance::properties::search::{Case, Findings, Search};
+use collab_conformance::properties::shrink::{CONFIRMATIONS, shrink};
 use collab_conformance::properties::{How, Kind};
 use collab_conformance::report;
+use collab_conformance::target::Target;
 use collab_spec::profile::Profile;
 use tokio::runtime::Runtime;
 
@@ -43,6 +47,12 @@ pub(crate) struct Properties {
     /// Histories played at once
     #[arg(long, value_name = "N", default_value_t = 4)]
     test_threads: usize,
+    /// Make a fault small for so long at most
+    #[arg(long, value_name = "SECS", default_value_t = 30)]
+    shrink_secs: u64,
+    /// Write a fault as a scenario file below this folder
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
     /// Show what the histories have brought about
     #[arg(short, long)]
     verbose: bool,
@@ -82,9 +92,8 @@ pub(crate) fn run(arguments: &Properties) -> Result<u8, Stop> {
     };
     let started = Instant::now();
     let findings = runtime.block_on(search.run(&target));
-    let url = arguments.reach.url.as_deref().unwrap_or_default();
     match &findings.fault {
-        Some(case) => Ok(fault(case, url)),
+        Some(case) => show_fault(arguments, &search, case, &target, &runtime),
         None => without_fault(&search, &findings, started, arguments.verbose),
     }
 }
@@ -163,23 +172,78 @@ fn without_fault(
     }
 }
 
-fn fault(case: &Case, url: &str) -> u8 {
-    print!("{}", report::failure_text(&case.report()));
-    println!("\n  The history:");
-    for line in case.plan.to_string().lines() {
-        println!("    {line}");
-    }
-    let url = match url {
-        "" => String::new(),
-        url => format!(" --url {url}"),
+/// Makes a fault small, and says what it is.
+fn show_fault(
+    arguments: &Properties,
+    search: &Search,
+    case: &Case,
+    target: &Arc<Target>,
+    runtime: &Runtime,
+) -> Result<u8, Stop> {
+    let url = match &arguments.reach.url {
+        Some(url) => format!(" --url {url}"),
+        None => String::new(),
     };
-    println!(
-        "\n  To play it again:\n    collab-conformance properties{url} --kind {} --seed {} --cases 1",
+    let again = format!(
+        "collab-conformance properties{url} --kind {} --seed {} --cases 1",
         case.kind.name(),
         case.seed
     );
-    match case.played.broken() {
-        Some(_) => SERVER_FAILED,
-        None => HARNESS,
+    if case.played.broken().is_none() {
+        print!("{}", report::failure_text(&case.report()));
+        println!("\n  To play it again:\n    {again}");
+        return Ok(HARNESS);
+    }
+    let within = Duration::from_secs(arguments.shrink_secs);
+    let (how, scale) = (&search.how, search.timeout_scale);
+    let shrunk = runtime.block_on(shrink(case, target, how, scale, within));
+    let found = runtime.block_on(counterexample(&shrunk, target, how, scale));
+    print!("{}", report::failure_text(&shrunk.case.report()));
+    println!(
+        "\n  The history, {} of its {} steps left after {} tries; {}:",
+        shrunk.case.plan.steps.len(),
+        case.plan.steps.len(),
+        shrunk.tries,
+        confirmation(shrunk.confirmed)
+    );
+    indented(&shrunk.case.plan.to_string());
+    match found {
+        None => println!("\n  No scenario shows it by itself: it may need two things at once."),
+        Some(found) => {
+            println!(
+                "\n  A scenario of {} steps that shows it by itself; {}:",
+                found.scenario.steps.len(),
+                confirmation(found.confirmed)
+            );
+            match &arguments.out {
+                None => indented(&found.text()),
+                Some(folder) => {
+                    let path = found.write(folder).map_err(|error| Stop(HARNESS, error))?;
+                    let path = path.display();
+                    println!("    collab-conformance run{url} --scenario {path}");
+                }
+            }
+        }
+    }
+    if shrunk.confirmed == 0 && search.concurrency > 1 {
+        println!(
+            "\n  Alone it does not go wrong again: it may take others at the same time. With\n  \
+             --test-threads 1 there are none."
+        );
+    }
+    println!("\n  To play the history as it was:\n    {again}");
+    Ok(SERVER_FAILED)
+}
+
+fn confirmation(times: u32) -> String {
+    match times {
+        CONFIRMATIONS => "deterministic".to_owned(),
+        times => format!("flaky, {times} of {CONFIRMATIONS}"),
+    }
+}
+
+fn indented(text: &str) {
+    for line in text.lines() {
+        println!("    {line}");
     }
 }

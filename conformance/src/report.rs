@@ -23,12 +23,26 @@ const SHOWN_BREACHES: usize = 5;
 /// wire, and the command that plays the case alone.
 pub fn case_text(case: &CaseReport, url: &str) -> String {
     let mut text = failure_text(case);
-    let _ = write!(
-        text,
-        "\n  To play it alone:\n    {}\n",
-        command(&case.id, url)
+    alone(&mut text, &command(&case.id, url));
+    text
+}
+
+/// As [`case_text`], of a case that was read from a file.
+pub fn file_text(case: &CaseReport, file: &str, url: &str) -> String {
+    let mut text = failure_text(case);
+    let url = match url {
+        "" => String::new(),
+        url => format!(" --url {url}"),
+    };
+    alone(
+        &mut text,
+        &format!("collab-conformance run{url} --scenario {file}"),
     );
     text
+}
+
+fn alone(text: &mut String, command: &str) {
+    let _ = write!(text, "\n  To play it alone:\n    {command}\n");
 }
 
 /// As [`case_text`], without the command.

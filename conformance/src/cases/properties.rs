@@ -2,6 +2,9 @@
 //!
 //! More of them, and what goes wrong made small: `collab-conformance properties`.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use collab_spec::report::Breach;
 
 use crate::case::Case;
@@ -10,10 +13,14 @@ use crate::ids;
 use crate::monitor;
 use crate::outcome::{Failure, Outcome};
 use crate::properties::activity::Activity;
-use crate::properties::{How, Kind, plan_of, play, play_here};
+use crate::properties::shrink::shrink;
+use crate::properties::{How, Kind, plan_of, play, play_here, search};
 
 /// How many histories a case plays.
 const HISTORIES: u64 = 8;
+
+/// How long a fault is made small in a case, before it is scaled.
+const SHRINKING: Duration = Duration::from_secs(2);
 
 /// The cases of this file.
 pub(super) fn cases() -> Vec<Case> {
@@ -94,20 +101,14 @@ async fn histories(context: Context, kind: Kind) -> Outcome {
                 "the history of seed {seed}: {why}"
             )));
         }
-        if let Some(breach) = played.breaches.first() {
-            // Once more, so that its frames are in this case's trace.
-            let again = play_here(&plan, &context, &how).await;
-            let failure = match again {
-                Err(failure) => failure,
-                // The runner's monitors see it, too.
-                Ok(()) if !monitor::check(&context.trace()).is_empty() => return Ok(()),
-                Ok(()) => Failure::found(Breach {
-                    frame: None,
-                    ..breach.clone()
-                }),
+        if played.broken().is_some() {
+            let found = search::Case {
+                kind,
+                seed,
+                plan,
+                played,
             };
-            let command = format!("properties --kind {} --seed {seed} --cases 1", kind.name());
-            return Err(failure.context(format_args!("in the history of `{command}`")));
+            return Err(made_small(&context, &found, &how).await);
         }
     }
     if context.seed().is_some() {
@@ -120,6 +121,33 @@ async fn histories(context: Context, kind: Kind) -> Outcome {
         ))),
         None => Ok(()),
     }
+}
+
+/// Makes a fault small, and plays it once more, so that its frames are in this case's trace.
+async fn made_small(context: &Context, found: &search::Case, how: &How) -> Failure {
+    let within = context.scaled(SHRINKING);
+    let target = Arc::new(context.target().clone());
+    let shrunk = shrink(found, &target, how, context.scale(), within).await;
+    let again = play_here(&shrunk.case.plan, context, how).await;
+    let command = format!(
+        "properties --kind {} --seed {} --cases 1",
+        found.kind.name(),
+        found.seed
+    );
+    let failure = match (again, shrunk.case.played.broken()) {
+        (Err(failure), _) => failure,
+        (Ok(()), Some(breach)) => {
+            // Where the trace shows it again, its frames are those of the trace.
+            let same = |seen: &Breach| seen.requirement == breach.requirement;
+            let seen = monitor::check(&context.trace()).into_iter().find(same);
+            Failure::found(seen.unwrap_or_else(|| Breach {
+                frame: None,
+                ..breach.clone()
+            }))
+        }
+        (Ok(()), None) => Failure::Harness("a fault is gone".to_owned()),
+    };
+    failure.context(format_args!("in a history of `{command}`, made small"))
 }
 
 #[cfg(test)]

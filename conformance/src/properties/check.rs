@@ -132,17 +132,17 @@ impl Play<'_> {
             .into_iter()
             .filter(|profile| offered.contains(profile))
             .collect();
-        let mut choices = vec![Vec::new()];
+        let mut choices = vec![(FRESH, Vec::new())];
         if offered.contains(&Profile::State) && all.len() > 1 {
-            choices.push(vec![Profile::State]);
+            choices.push(("check-state", vec![Profile::State]));
         }
         if !all.is_empty() {
-            choices.push(all);
+            choices.push(("check-all", all));
         }
         let mut epoch = None;
-        for profiles in choices {
+        for (name, profiles) in choices {
             let newcomer = Newcomer {
-                name: FRESH,
+                name,
                 seen: 0,
                 profiles,
                 epoch: None,
@@ -215,7 +215,7 @@ impl Play<'_> {
             .open(
                 None,
                 document,
-                (newcomer.name, "reader"),
+                (newcomer.name, newcomer.name),
                 newcomer.seen,
                 &newcomer.profiles,
                 newcomer.epoch.as_deref(),

@@ -193,7 +193,10 @@ impl Play<'_> {
             }
             Cut::Close => match link.close().await {
                 Err(_) if self.how.chaos => {}
-                other => other?,
+                other => {
+                    other?;
+                    self.closed.insert(number);
+                }
             },
         }
         Ok(())
@@ -220,6 +223,7 @@ impl Play<'_> {
         self.read(member, usize::MAX);
         let seeded = self.members[member].replica.is_seeded && !was_seeded;
         self.activity.add_all(Count::Seeded, u64::from(seeded));
+        self.nothing_lost_at_close(member, number)?;
         // What was sent behind the hello without waiting is on its way.
         let document = self.document_of(member);
         let made = &self.documents[document].made;
@@ -231,6 +235,27 @@ impl Play<'_> {
             .filter(|place| !made[*place].sent_on.contains(&number));
         for place in unsent.collect::<Vec<_>>() {
             self.send(member, place)?;
+        }
+        Ok(())
+    }
+
+    /// What was sent before a close frame was accepted: a replay has shown all there is.
+    fn nothing_lost_at_close(&self, member: usize, number: usize) -> Result<(), Trouble> {
+        let document = &self.documents[self.document_of(member)];
+        let has_replay = self.links.get(&number).is_some_and(Link::was_replayed);
+        if !has_replay {
+            return Ok(());
+        }
+        for place in &self.members[member].replica.unconfirmed {
+            let made = &document.made[*place];
+            if made.sent_on.iter().any(|link| self.closed.contains(link)) {
+                let what = format!(
+                    "{} sent {} before its close frame, and the replay after it lacks the op",
+                    letter(member),
+                    made.submission.client_msg_id
+                );
+                return Err(Failure::breach(ids::SESSION_SENT_BEFORE_CLOSE, what).into());
+            }
         }
         Ok(())
     }

@@ -16,7 +16,7 @@ use super::plan::{Act, Cut, Epoch, Member, Place, Plan, Return, Seen, Sending, S
 const CLIENTS: [&str; 8] = ["A", "B", "a", "ab", "b", "\u{ff5e}", "😀", "A2"];
 
 /// Clocks at which comparing lamports goes wrong: as text, in 32 bits, as signed 32 bits.
-const CLOCKS: [u64; 4] = [0, 8, (1 << 31) - 2, (1 << 32) - 2];
+pub(super) const CLOCKS: [u64; 4] = [0, 8, (1 << 31) - 2, (1 << 32) - 2];
 
 /// The plan of a kind and a seed, for ever the same.
 pub fn plan(kind: Kind, seed: u64) -> Plan {

@@ -59,6 +59,8 @@ pub(super) struct Link {
     ack: Option<HelloAck>,
     is_synced: bool,
     has_snapshot: bool,
+    /// Whether the sync was a replay, one of nothing included.
+    was_replayed: bool,
     /// The greatest seq that has come.
     pub(super) top: u64,
     /// What has come and was not read.
@@ -115,6 +117,7 @@ impl Link {
             ack: None,
             is_synced: false,
             has_snapshot: false,
+            was_replayed: false,
             top: 0,
             arrived: VecDeque::new(),
             echoes: HashMap::new(),
@@ -136,6 +139,11 @@ impl Link {
     /// Whether the sync is complete, the presence snapshot included.
     pub(super) fn is_synced(&self) -> bool {
         self.is_synced && (self.has_snapshot || !self.is_on(Profile::Presence))
+    }
+
+    /// Whether the sync was a replay.
+    pub(super) fn was_replayed(&self) -> bool {
+        self.was_replayed
     }
 
     /// The last seq that the `hello` said to have seen.
@@ -178,13 +186,12 @@ impl Link {
     }
 
     /// What is due and has not come: the op, and what is broken where it never does.
-    pub(super) fn owed(&mut self) -> Option<(String, &'static str)> {
+    pub(super) fn owed(&mut self) -> Option<(Name, &'static str)> {
         let echoes = &self.echoes;
         let came = |due: &Due| echoes.get(&due.client_msg_id).copied().unwrap_or(0) >= due.count;
         self.due.retain(|due| !came(due));
         let due = self.due.first()?;
-        let words = format!("an echo of {}", due.client_msg_id);
-        Some((words, due.requirement))
+        Some((due.client_msg_id.clone(), due.requirement))
     }
 
     /// Forgets what is due: nobody will look for it.
@@ -281,6 +288,7 @@ impl Link {
                     if at_head && self.is_on(Profile::Resume) && ack.sync == Some(SyncKind::Replay)
                     {
                         self.is_synced = true;
+                        self.was_replayed = true;
                         self.top = ack.server_seq.value();
                     }
                 }
@@ -291,7 +299,10 @@ impl Link {
             }
             ServerMessage::OpEcho(echo) => {
                 self.top = self.top.max(echo.server_seq.value());
-                self.is_synced |= self.ack.is_some() && self.top >= self.head();
+                if !self.is_synced && self.ack.is_some() && self.top >= self.head() {
+                    self.is_synced = true;
+                    self.was_replayed = true;
+                }
                 if echo.origin_client_id == self.hello.client_id {
                     *self.echoes.entry(echo.client_msg_id.clone()).or_default() += 1;
                 }

@@ -4,9 +4,9 @@
 //! A plan whose steps all wait is played in one order only. Steps that do not wait let the server work
 //! at several things at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use collab_spec::id::{ElementId, ParentId};
+use collab_spec::id::{ElementId, Name, ParentId};
 use collab_spec::message::Op;
 use collab_spec::profile::Profile;
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ use super::replica::Replica;
 use crate::client::element;
 use crate::context::Context;
 use crate::ids;
-use crate::outcome::Outcome;
+use crate::outcome::Failure;
 
 /// How often a broken connection is made again before the server is to blame.
 pub(super) const TRIES: usize = 20;
@@ -34,6 +34,15 @@ pub struct How {
     pub chaos: bool,
 }
 
+/// Why a play stopped before its end.
+pub(super) struct Stopped {
+    pub(super) failure: Failure,
+    /// The connection on which it waited last.
+    pub(super) waited_on: Option<String>,
+    /// The `client_msg_id` of the op whose echo it waited for.
+    pub(super) waited_for: Option<Name>,
+}
+
 /// Plays a plan to its end, then brings everything to rest and holds it against the oracle.
 ///
 /// Errors: the first thing that is wrong, as far as it is not seen in the trace alone (see
@@ -43,11 +52,15 @@ pub(super) async fn play(
     context: &Context,
     how: &How,
     activity: &mut Activity,
-) -> Outcome {
+) -> Result<(), Stopped> {
     let mut play = Play::new(plan, context, how);
     let result = play.all().await;
     activity.join(&play.activity);
-    result.map_err(Trouble::failure)
+    result.map_err(|trouble| Stopped {
+        failure: trouble.failure(),
+        waited_on: play.waited_on,
+        waited_for: play.waited_for,
+    })
 }
 
 pub(super) struct Play<'a> {
@@ -59,6 +72,12 @@ pub(super) struct Play<'a> {
     /// Every connection that is open, by the number in which it came.
     pub(super) links: BTreeMap<usize, Link>,
     pub(super) activity: Activity,
+    /// The connections that ended with the closing handshake.
+    pub(super) closed: BTreeSet<usize>,
+    /// The connection on which a wait was in vain last.
+    pub(super) waited_on: Option<String>,
+    /// The op whose echo was awaited last.
+    pub(super) waited_for: Option<Name>,
     /// How many connections there were.
     pub(super) connections: usize,
 }
@@ -94,6 +113,9 @@ impl<'a> Play<'a> {
             members: plan.members.iter().map(present).collect(),
             links: BTreeMap::new(),
             activity: Activity::default(),
+            closed: BTreeSet::new(),
+            waited_on: None,
+            waited_for: None,
             connections: 0,
         }
     }

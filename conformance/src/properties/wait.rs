@@ -34,7 +34,8 @@ impl Play<'_> {
         };
         let head = link.top;
         if taken.is_err() {
-            self.links.remove(&number);
+            let gone = self.links.remove(&number);
+            self.waited_on = gone.map(|link| link.name().to_owned());
         }
         let document = &mut self.documents[document];
         document.head = document.head.max(head);
@@ -43,9 +44,12 @@ impl Play<'_> {
 
     /// Waits until everything that a connection sent is answered on it.
     pub(super) async fn settle(&mut self, number: usize) -> Result<(), Trouble> {
-        while let Some((awaited, requirement)) = self.links.get_mut(&number).and_then(Link::owed) {
+        while let Some((op, requirement)) = self.links.get_mut(&number).and_then(Link::owed) {
+            let awaited = format!("an echo of {op}");
+            self.waited_for = Some(op);
             self.pump(number, &awaited, Some(requirement)).await?;
         }
+        self.waited_for = None;
         Ok(())
     }
 

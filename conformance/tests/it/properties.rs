@@ -64,3 +64,63 @@ async fn the_toy_passes() {
     let findings = search(&kinds, cases, &offered).run(&target).await;
     assert_right(&findings, cases);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "explores"]
+async fn explore() {
+    use collab_conformance::properties::counterexample::counterexample;
+    use collab_conformance::properties::shrink::shrink;
+    use std::time::{Duration, Instant};
+    let offered = [Profile::Resume, Profile::State, Profile::Presence];
+    let only = std::env::var("FAULTS").unwrap_or_default();
+    for &fault in crate::toy::Fault::ALL {
+        let name = format!("{fault:?}");
+        if !only.is_empty() && !only.split(',').any(|one| one == name) {
+            continue;
+        }
+        let target = Arc::new(Target::new(&Toy::start(Some(fault)).await).unwrap());
+        let mut search = search(&Search::kinds_for(&offered), 120, &offered);
+        search.timeout_scale = 0.4;
+        let started = Instant::now();
+        let findings = search.run(&target).await;
+        let Some(case) = findings.fault else {
+            println!("{name}: NOT FOUND in {:.1?}", started.elapsed());
+            continue;
+        };
+        let found_in = started.elapsed();
+        let shrunk = shrink(&case, &target, &search.how, 0.4, Duration::from_secs(10)).await;
+        let shrunk_in = started.elapsed() - found_in;
+        let breach = shrunk
+            .case
+            .played
+            .broken()
+            .map(|b| (&b.requirement, &b.what));
+        println!(
+            "{name} ({}): {} {} after {} in {found_in:.1?}; {} -> {} steps, {} tries in {shrunk_in:.1?}, {}/5; {:?} {:?}",
+            fault.requirement(),
+            case.kind.name(),
+            case.seed,
+            findings.cases,
+            case.plan.steps.len(),
+            shrunk.case.plan.steps.len(),
+            shrunk.tries,
+            shrunk.confirmed,
+            breach,
+            case.played.harness
+        );
+        match counterexample(&shrunk, &target, &search.how, 0.4).await {
+            None => println!("   NO SCENARIO\n{}", shrunk.case.plan),
+            Some(found) => {
+                println!(
+                    "   {} steps, {}/5 {:?}",
+                    found.scenario.steps.len(),
+                    found.confirmed,
+                    found.scenario.requirements
+                );
+                if !only.is_empty() {
+                    println!("{}\n{}", shrunk.case.plan, found.text());
+                }
+            }
+        }
+    }
+}
