@@ -121,6 +121,7 @@ impl Play<'_> {
             .await?;
         let present = &mut self.members[member];
         present.link = Some(number);
+        present.links.push(number);
         present.has_joined = true;
         present.shown = None;
         match back.breaks_after {
@@ -248,7 +249,10 @@ impl Play<'_> {
         }
         for place in &self.members[member].replica.unconfirmed {
             let made = &document.made[*place];
-            if made.sent_on.iter().any(|link| self.closed.contains(link)) {
+            // Sent there alone: what was sent elsewhere, too, may lie before the replay.
+            let previous = self.members[member].links.iter().rev().nth(1);
+            let there_alone = previous.is_some_and(|link| made.sent_on == [*link]);
+            if there_alone && previous.is_some_and(|link| self.closed.contains(link)) {
                 let what = format!(
                     "{} sent {} before its close frame, and the replay after it lacks the op",
                     letter(member),

@@ -86,6 +86,8 @@ pub(super) struct Play<'a> {
 pub(super) struct Present {
     pub(super) replica: Replica,
     pub(super) link: Option<usize>,
+    /// All its connections until now.
+    pub(super) links: Vec<usize>,
     pub(super) has_joined: bool,
     pub(super) profiles: Vec<Profile>,
     /// What it has shown on its connection.
@@ -101,6 +103,7 @@ impl<'a> Play<'a> {
         let present = |member: &super::plan::Member| Present {
             replica: Replica::new(member),
             link: None,
+            links: Vec::new(),
             has_joined: false,
             profiles: member.profiles.clone(),
             shown: None,

@@ -113,7 +113,7 @@ impl Right {
             frame,
             requirement,
         };
-        let mut replies = vec![reply(ack, ids::ACK_FIRST)];
+        let mut replies = vec![reply(ack, ids::ACK_FIELDS)];
         if replays {
             let runs = has(Profile::Runs);
             let missed = log.accepted.iter().flat_map(|one| one.echoes(seen, runs));

@@ -210,7 +210,8 @@ impl Script<'_> {
 
     /// Presence is left out: what it brings has no place in the order of the others.
     fn without_presence(&self, frame: &mut Value) {
-        if let Some(names) = frame["capabilities"].as_array_mut() {
+        let names = frame.get_mut("capabilities").and_then(Value::as_array_mut);
+        if let Some(names) = names {
             names.retain(|name| name != Profile::Presence.name());
         }
     }
@@ -333,7 +334,7 @@ impl Script<'_> {
     /// What the scenario is about: where a text is wrong, what is most likely at fault.
     fn about(&self) -> &str {
         let broken = self.source.breach.requirement.as_str();
-        let text = [ids::RESYNC_TEXT, ids::STATE_TEXT, ids::STATE_ELEMENTS].contains(&broken);
+        let text = [ids::RESYNC_TEXT, ids::STATE_TEXT].contains(&broken);
         let here = |op: &&OpSubmission| op.doc_id.as_str() == self.source.trace.doc_id;
         let ops: Vec<&Op> = self.ops.iter().filter(here).map(|op| &op.op).collect();
         let cause = likely_cause(ops.into_iter()).filter(|_| text);
