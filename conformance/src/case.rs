@@ -60,6 +60,8 @@ pub struct Case {
     pub source: Source,
     /// The file that it was read from, where it is none of the suite's own.
     pub file: Option<String>,
+    /// Whether it needs a server that it alone uses, and may end and start again.
+    pub own_server: bool,
     play: Arc<dyn Fn(Context) -> Playing + Send + Sync>,
 }
 
@@ -108,6 +110,7 @@ impl Case {
             weight: Weight::Light,
             source: Source::Code,
             file: None,
+            own_server: false,
             play: Arc::new(move |context| Box::pin(play(context))),
         }
     }
@@ -122,6 +125,20 @@ impl Case {
     #[must_use]
     pub fn profile(self, profile: Profile) -> Self {
         Self { profile, ..self }
+    }
+
+    /// The case with a server of its own; it can be played where the suite starts the server itself.
+    #[must_use]
+    pub fn own_server(self) -> Self {
+        Self {
+            own_server: true,
+            ..self
+        }
+    }
+
+    /// What the case is about in a word: its id up to the slash.
+    pub fn area(&self) -> &str {
+        self.id.split_once('/').map_or(&self.id, |(area, _)| area)
     }
 
     /// The case with further profiles that the server must offer.
@@ -159,6 +176,7 @@ impl Case {
             weight: Weight::Light,
             source: Source::Scenario(scenario),
             file: None,
+            own_server: false,
             play: Arc::new(move |context| {
                 let scenario = Arc::clone(&played);
                 Box::pin(async move { player::play(&scenario, context).await })
@@ -183,6 +201,7 @@ impl Case {
             weight: Weight::Light,
             source: Source::Frame(row),
             file: None,
+            own_server: false,
             play: Arc::new(move |context| {
                 let row = Arc::clone(&played);
                 Box::pin(async move { frames::play(&row, context).await })

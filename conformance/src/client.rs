@@ -265,12 +265,7 @@ impl Client {
 
     /// An insert after `parent` with a lamport of the case's choice.
     pub fn insert_at(&self, lamport: u64, parent: &ParentId, value: char) -> OpSubmission {
-        self.context.saw_lamport(lamport);
-        self.op(Op::Ins(Insert {
-            parent_id: parent.clone(),
-            id: element(lamport, &self.client_id),
-            value: value.into(),
-        }))
+        self.insert_of(lamport, parent, value.into())
     }
 
     /// An insert of several characters after `parent`, with the case's next lamports.
@@ -288,10 +283,15 @@ impl Client {
     /// # Panics
     /// Where `values` is empty.
     pub fn insert_run_at(&self, lamport: u64, parent: &ParentId, values: &str) -> OpSubmission {
+        let values = RunText::new(values).expect("a case's run has a character");
+        self.insert_of(lamport, parent, values)
+    }
+
+    fn insert_of(&self, lamport: u64, parent: &ParentId, value: RunText) -> OpSubmission {
         let submission = self.op(Op::Ins(Insert {
             parent_id: parent.clone(),
             id: element(lamport, &self.client_id),
-            value: RunText::new(values).expect("a case's run has a character"),
+            value,
         }));
         self.context.saw_lamport(submission.op.last_lamport());
         submission

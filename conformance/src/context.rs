@@ -1,15 +1,19 @@
 //! What a case is played in: its target, its fresh document, its trace and its patience.
 
+mod server;
+
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use collab_spec::profile::Profile;
+use collab_spec::report::Measurement;
 use serde_json::Value;
 
 use crate::client::{Ask, Client};
 use crate::dial::OpenError;
+use crate::exec::Instance;
 use crate::http;
 use crate::ids;
 use crate::outcome::{Failure, Outcome};
@@ -38,7 +42,10 @@ pub struct Context {
 
 #[derive(Debug)]
 struct Inner {
-    target: Arc<Target>,
+    target: Mutex<Arc<Target>>,
+    /// The server of the case's own, where it has one.
+    server: Mutex<Option<Arc<Instance>>>,
+    measurements: Mutex<Vec<Measurement>>,
     doc_id: String,
     recorder: Arc<Recorder>,
     scale: f64,
@@ -61,7 +68,9 @@ impl Context {
     pub fn seeded(target: Arc<Target>, scale: f64, seed: Option<u64>) -> Self {
         let doc_id = fresh_id("doc");
         let inner = Inner {
-            target,
+            target: Mutex::new(target),
+            server: Mutex::default(),
+            measurements: Mutex::default(),
             recorder: Arc::new(Recorder::new(&doc_id)),
             doc_id,
             scale,
@@ -80,7 +89,7 @@ impl Context {
     /// Surroundings of the same kind, with another document and an empty trace.
     pub fn another(&self) -> Self {
         let inner = &self.inner;
-        Self::seeded(Arc::clone(&inner.target), inner.scale, inner.seed)
+        Self::seeded(self.target(), inner.scale, inner.seed)
     }
 
     /// The seed that was given for this run.
@@ -89,8 +98,8 @@ impl Context {
     }
 
     /// The server under test.
-    pub fn target(&self) -> &Target {
-        &self.inner.target
+    pub fn target(&self) -> Arc<Target> {
+        Arc::clone(&lock(&self.inner.target))
     }
 
     /// The case's document. Further ones are named after it, so that they are fresh as well.
@@ -184,7 +193,7 @@ impl Context {
     pub(crate) async fn open(&self, name: &str, buffers: Buffers) -> Result<Client, OpenError> {
         let recorder = Arc::clone(&self.inner.recorder);
         let within = self.patience().min(self.left());
-        let (wire, inbox) = Wire::open(self.target(), name, buffers, recorder, within).await?;
+        let (wire, inbox) = Wire::open(&self.target(), name, buffers, recorder, within).await?;
         let wire = Arc::new(wire);
         self.wires().push(Arc::clone(&wire));
         let name = self.recorder().name(wire.connection());
@@ -207,9 +216,21 @@ impl Context {
 
     /// As [`Context::join`], asking for profiles, all of which are granted.
     pub async fn join_asking(&self, name: &str, profiles: &[Profile]) -> Outcome<Client> {
+        self.join_asking_as(name, self.doc_id(), name, profiles)
+            .await
+    }
+
+    /// As [`Context::join_asking`], with another document or another `client_id`.
+    pub async fn join_asking_as(
+        &self,
+        name: &str,
+        doc_id: &str,
+        client_id: &str,
+        profiles: &[Profile],
+    ) -> Outcome<Client> {
         let mut client = self.connect(name).await?;
         let ask = Ask::of(profiles);
-        client.hello_asking(self.doc_id(), name, &ask);
+        client.hello_asking(doc_id, client_id, &ask);
         client.expect_joined_asking(&ask).await?;
         Ok(client)
     }
@@ -248,7 +269,7 @@ impl Context {
                 path: path.to_owned(),
             },
         );
-        let (status, body) = http::get(self.target(), path, within)
+        let (status, body) = http::get(&self.target(), path, within)
             .await
             .map_err(|error| {
                 Failure::breach(
@@ -328,17 +349,36 @@ impl Context {
         }
     }
 
-    fn wires(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Wire>>> {
-        self.inner
-            .wires
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    /// Keeps a figure for the report.
+    pub fn measured(&self, name: &str, value: u64, unit: &str) {
+        lock(&self.inner.measurements).push(Measurement {
+            name: name.to_owned(),
+            value,
+            unit: unit.to_owned(),
+        });
     }
+
+    /// The figures that the case has taken.
+    pub(crate) fn measurements(&self) -> Vec<Measurement> {
+        lock(&self.inner.measurements).clone()
+    }
+
+    fn wires(&self) -> MutexGuard<'_, Vec<Arc<Wire>>> {
+        lock(&self.inner.wires)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A name that no other case, run or machine has used: the prefix, a hyphen and 22 digits.
 pub fn fresh_id(prefix: &str) -> String {
-    // Every `RandomState` has keys of its own, from the system's randomness.
-    let random = || RandomState::new().build_hasher().finish();
     format!("{prefix}-{:016x}{:06x}", random(), random() & 0xff_ffff)
+}
+
+/// Some number.
+pub(crate) fn random() -> u64 {
+    // Every `RandomState` has keys of its own, from the system's randomness.
+    RandomState::new().build_hasher().finish()
 }

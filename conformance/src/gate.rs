@@ -93,7 +93,6 @@ fn words(failure: &Failure) -> String {
 /// Whether cases are played.
 #[derive(Debug)]
 pub struct Gate {
-    target: Arc<Target>,
     scale: f64,
     state: Mutex<State>,
 }
@@ -107,9 +106,8 @@ struct State {
 
 impl Gate {
     /// An open gate.
-    pub fn new(target: Arc<Target>, scale: f64) -> Self {
+    pub fn new(scale: f64) -> Self {
         Self {
-            target,
             scale,
             state: Mutex::default(),
         }
@@ -125,12 +123,17 @@ impl Gate {
         self.state.lock().await.offered.iter().copied().collect()
     }
 
+    /// Shuts it.
+    pub async fn shut_because(&self, why: String) {
+        self.state.lock().await.shut.get_or_insert(why);
+    }
+
     /// Makes the first contact, and shuts the gate where it fails.
     ///
     /// Errors: why it is shut.
-    pub async fn open(&self) -> Result<(), NoContact> {
+    pub async fn open(&self, target: &Arc<Target>) -> Result<(), NoContact> {
         let mut state = self.state.lock().await;
-        let contact = first_contact(&self.target, self.scale).await;
+        let contact = first_contact(target, self.scale).await;
         match &contact {
             Ok(offered) => state.offered.clone_from(offered),
             Err(NoContact::NoServer(why) | NoContact::WrongServer(why)) => {
@@ -141,7 +144,7 @@ impl Gate {
     }
 
     /// After `case` waited in vain: makes the first contact again, unless somebody has since then.
-    pub async fn check_after(&self, case: &str) {
+    pub async fn check_after(&self, target: &Arc<Target>, case: &str) {
         let failed_at = Instant::now();
         let mut state = self.state.lock().await;
         let checked_since = state.last_check.is_some_and(|at| at >= failed_at);
@@ -149,10 +152,14 @@ impl Gate {
             return;
         }
         state.last_check = Some(Instant::now());
-        // The cases beside may keep the server busy, so this contact has more time than others.
-        let scale = self.scale * BUSY;
-        if first_contact(&self.target, scale).await.is_err() {
+        if !self.answers(target).await {
             state.shut = Some(format!("the server stopped answering after {case}"));
         }
+    }
+
+    /// Whether a server still gets through the first contact.
+    pub async fn answers(&self, target: &Arc<Target>) -> bool {
+        // The cases beside may keep the server busy, so this contact has more time than others.
+        first_contact(target, self.scale * BUSY).await.is_ok()
     }
 }

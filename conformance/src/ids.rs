@@ -130,6 +130,8 @@ ids! {
     RESUME_ACK = "resume.ack";
     /// One history, one epoch.
     RESUME_ONE_EPOCH = "resume.one-epoch";
+    /// A lost history's epoch is not named again.
+    RESUME_NEW_HISTORY = "resume.new-history";
     /// L = 0, with `resume`.
     RESUME_ZERO = "resume.zero";
     /// A hello without an epoch.
@@ -202,4 +204,6 @@ ids! {
     PRESENCE_NEVER_SLOW = "presence.never-slow";
     /// The closing handshake is completed.
     CLOSE_CLIENT_CLOSE = "close.client-close";
+    /// A server that shuts down says so.
+    CLOSE_SHUTDOWN = "close.shutdown";
 }

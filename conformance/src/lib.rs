@@ -10,6 +10,7 @@ pub mod catalog;
 pub mod client;
 pub mod context;
 pub mod dial;
+pub mod exec;
 pub mod files;
 pub mod frames;
 pub mod gate;
@@ -36,20 +37,26 @@ use collab_spec::report::Report;
 use futures_util::StreamExt as _;
 
 use crate::case::Case;
-use crate::runner::{Options, Session, start_order};
-use crate::target::Target;
+use crate::runner::{Options, Servers, Session};
 
-/// Plays cases against a target, without a word on the terminal.
+/// Plays cases against a target, or against servers that an `Exec` starts, without a word on the
+/// terminal.
 ///
 /// Errors: why nobody could be reached.
-pub async fn run(target: Target, cases: &[Case], options: Options) -> Result<Report, String> {
+pub async fn run(
+    servers: impl Into<Servers>,
+    cases: &[Case],
+    options: Options,
+) -> Result<Report, String> {
     let concurrency = options.concurrency.max(1);
-    let session = Arc::new(Session::new(target, options));
+    let session = Arc::new(Session::new(servers, options));
     session.open().await?;
-    let selected: Vec<Case> = start_order(cases)
+    let selected: Vec<Case> = session
+        .start_order(cases)
         .into_iter()
         .filter(|case| session.selects(case))
         .collect();
+    session.expect(&selected);
     futures_util::stream::iter(selected)
         .for_each_concurrent(concurrency, |case| {
             let session = Arc::clone(&session);
@@ -58,5 +65,6 @@ pub async fn run(target: Target, cases: &[Case], options: Options) -> Result<Rep
             }
         })
         .await;
+    session.close().await;
     Ok(session.report(cases))
 }

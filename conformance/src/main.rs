@@ -2,153 +2,32 @@
 //!
 //! Deliberately absent: everything else; that is the library's.
 
+mod cli;
 mod properties_command;
+mod reach;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use clap::Parser as _;
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand};
 use collab_conformance::case::{self, Case};
 use collab_conformance::mimic::{self, Arguments};
 use collab_conformance::runner::{Options, Server, Session};
-use collab_conformance::target::{Target, TargetError};
 use collab_conformance::{catalog, files, report};
 use collab_spec::profile::Profile;
-use tokio::net::TcpListener;
+use collab_spec::report::ExitReason;
 use tokio::runtime::Runtime;
+
+use crate::cli::{Cli, Command, Run, Scenarios};
 
 const PASSED: u8 = 0;
 const SERVER_FAILED: u8 = 1;
 const USAGE: u8 = 2;
 const HARNESS: u8 = 3;
-
-const AFTER_HELP: &str = "\
-Exit codes:
-  0 every MUST held   1 the server failed
-  2 wrong usage       3 no server there, or the suite itself failed
-
-Examples:
-  collab-conformance                      play against the built-in server
-  collab-conformance run --url ws://127.0.0.1:8000/ws
-  collab-conformance run --url wss://a.example/ws --header Origin=https://b.c
-  collab-conformance run --report r.json sync/
-  collab-conformance explain sync.replay-exact";
-
-/// Plays the conformance cases of the collaborative text protocol against a server.
-#[derive(Parser)]
-#[command(version, after_help = AFTER_HELP, args_conflicts_with_subcommands = true)]
-#[command(max_term_width = 80, disable_help_subcommand = true)]
-struct Cli {
-    #[command(subcommand)]
-    command: Option<Command>,
-    #[command(flatten)]
-    run: Run,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Play the cases (this is done without a command, too)
-    Run(Box<Run>),
-    /// Play random histories of many clients, and make small what goes wrong
-    Properties(Box<properties_command::Properties>),
-    /// Name the cases, or the requirements with their cases
-    List {
-        /// The requirements instead
-        #[arg(long)]
-        requirements: bool,
-    },
-    /// Say what stands behind a requirement's or a case's id
-    Explain {
-        /// Such as `sync.replay-exact` or `sync/replay-middle`
-        #[arg(value_name = "REQUIREMENT-OR-CASE")]
-        id: String,
-    },
-    /// Write the JSON Schemas of all messages and files
-    Schemas {
-        /// The folder to write them into
-        #[arg(long, value_name = "DIR")]
-        out: PathBuf,
-    },
-    /// Work with scenario files
-    #[command(subcommand)]
-    Scenarios(Scenarios),
-}
-
-#[derive(Subcommand)]
-enum Scenarios {
-    /// Check scenario files against their schema and the specification
-    Validate {
-        /// The files
-        #[arg(required = true, value_name = "FILE")]
-        files: Vec<PathBuf>,
-    },
-}
-
-#[derive(Args)]
-#[command(after_help = AFTER_HELP)]
-struct Run {
-    /// Play only cases with one of these in their id
-    filter: Vec<String>,
-    #[command(flatten)]
-    reach: Reach,
-    /// Play only this profile's cases (repeatable)
-    #[arg(long, value_name = "NAME")]
-    profile: Vec<String>,
-    /// Fail where the server does not offer this profile (repeatable)
-    #[arg(long, value_name = "NAME")]
-    require_profile: Vec<String>,
-    /// Write the results as JSON
-    #[arg(long, value_name = "FILE.json")]
-    report: Option<PathBuf>,
-    /// Play this scenario file instead of the built-in cases (repeatable)
-    #[arg(long, value_name = "FILE")]
-    scenario: Vec<PathBuf>,
-    /// Seed the random histories of properties/
-    #[arg(long, value_name = "N")]
-    seed: Option<u64>,
-    /// Take the filters for whole ids
-    #[arg(long)]
-    exact: bool,
-    /// Leave out cases with this in their id
-    #[arg(long, value_name = "FILTER")]
-    skip: Vec<String>,
-    /// Name the cases that would be played
-    #[arg(long)]
-    list: bool,
-    /// Cases played at once
-    #[arg(long, value_name = "N", default_value_t = 8)]
-    test_threads: usize,
-    /// pretty, terse or json
-    #[arg(long, value_name = "FORMAT", default_value = "pretty")]
-    format: String,
-    /// Show one character a case; the same as --format terse
-    #[arg(short, long, conflicts_with = "format")]
-    quiet: bool,
-    /// Nothing is captured; taken for the sake of habit
-    #[arg(long, hide = true)]
-    nocapture: bool,
-    /// Show what each requirement came to
-    #[arg(short, long)]
-    verbose: bool,
-}
-
-#[derive(Args)]
-struct Reach {
-    /// The server's WebSocket URL [default: a built-in server]
-    #[arg(long, value_name = "URL")]
-    url: Option<String>,
-    /// Send a header with each request (repeatable)
-    #[arg(long, value_name = "NAME=VALUE")]
-    header: Vec<String>,
-    /// Trust these certificates too, for wss://
-    #[arg(long, value_name = "FILE.pem")]
-    ca_file: Option<PathBuf>,
-    /// Multiply every deadline
-    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
-    timeout_scale: f64,
-}
+/// As shells have it for what SIGINT has ended.
+const INTERRUPTED: u8 = 130;
 
 /// Why the command ends without a verdict: the exit code and one sentence.
 struct Stop(u8, String);
@@ -191,11 +70,12 @@ fn execute(cli: Cli) -> Result<u8, Stop> {
         Some(Command::Schemas { out }) => {
             let written = files::write_schemas(&out).map_err(|error| Stop(HARNESS, error))?;
             show(&format!(
-                "wrote {} schemas into {}\n",
+                "wrote {} schemas and documents into {}\n",
                 written.len(),
                 out.display()
             ))
         }
+        Some(Command::Serve { port }) => reach::serve(port),
         Some(Command::Scenarios(Scenarios::Validate { files })) => validate(&files),
     }
 }
@@ -235,7 +115,7 @@ fn run(arguments: &Run, cases: &[Case]) -> Result<u8, Stop> {
         true => cases,
         false => from_files.as_slice(),
     };
-    if arguments.reach.url.is_none() {
+    if arguments.reach.is_built_in() {
         options.server = Server::BuiltIn;
     }
     let libtest = libtest_arguments(arguments)?;
@@ -259,23 +139,19 @@ fn run(arguments: &Run, cases: &[Case]) -> Result<u8, Stop> {
     }
     check_report_path(arguments.report.as_deref())?;
     let runtime = Runtime::new().map_err(|error| Stop(HARNESS, error.to_string()))?;
-    // A list needs no server.
-    let built_in = || match arguments.list {
-        true => Ok("ws://127.0.0.1/ws".to_owned()),
-        false => built_in_server(&runtime),
-    };
-    let target = arguments.reach.target(built_in)?;
-    let url = target.url().to_owned();
-    let session = Arc::new(Session::new(target, options));
+    let source = arguments.reach.source(&runtime, arguments.list)?;
+    let (servers, _leash) = source.servers();
+    let session = Arc::new(Session::new(servers, options));
     if !arguments.list {
         runtime
             .block_on(session.open())
-            .map_err(|why| Stop(HARNESS, unreachable_words(&url, &why)))?;
+            .map_err(|why| arguments.reach.unreachable(session.url(), &why))?;
     }
     mimic::run(&session, cases, &libtest, runtime.handle());
     if arguments.list {
         return Ok(PASSED);
     }
+    runtime.block_on(session.close());
     finish(arguments, &session, cases)
 }
 
@@ -319,7 +195,9 @@ fn finish(arguments: &Run, session: &Session, cases: &[Case]) -> Result<u8, Stop
         );
     }
     let summary = &results.summary;
-    if summary.fail > 0 || !lacking.is_empty() {
+    let exits = results.server.iter().flat_map(|server| &server.exits);
+    let has_failed = exits.map(|exit| exit.why).any(ExitReason::is_failure);
+    if summary.fail > 0 || has_failed || !lacking.is_empty() {
         return Ok(SERVER_FAILED);
     }
     if summary.error > 0 {
@@ -332,50 +210,20 @@ fn finish(arguments: &Run, session: &Session, cases: &[Case]) -> Result<u8, Stop
     Ok(PASSED)
 }
 
-impl Reach {
-    /// The target; where no URL is given, at that of a built-in server.
-    fn target(&self, built_in: impl FnOnce() -> Result<String, Stop>) -> Result<Target, Stop> {
-        let usage = |error: TargetError| Stop(USAGE, error.to_string());
-        let url = match &self.url {
-            Some(url) => url.clone(),
-            None => built_in()?,
-        };
-        let mut target = Target::new(&url).map_err(usage)?;
-        for header in &self.header {
-            target = target.with_header(header).map_err(usage)?;
-        }
-        match &self.ca_file {
-            Some(path) => target.with_authorities(path).map_err(usage),
-            None => Ok(target),
-        }
-    }
-
-    /// What every deadline is multiplied by.
-    fn scale(&self) -> Result<f64, Stop> {
-        let scale = self.timeout_scale;
-        match (0.01..=1000.0).contains(&scale) {
-            true => Ok(scale),
-            false => Err(Stop(
-                USAGE,
-                format!("--timeout-scale {scale} is not between 0.01 and 1000"),
-            )),
-        }
-    }
-}
-
-fn unreachable_words(url: &str, why: &str) -> String {
-    format!("no server can be reached at {url}: {why}; start the server, or correct --url")
-}
-
 fn options(arguments: &Run) -> Result<Options, Stop> {
     let usage = |sentence: String| Err(Stop(USAGE, sentence));
     let scale = arguments.reach.scale()?;
+    if arguments.repeat == 0 {
+        return usage("--repeat 0 plays nothing; write 1 or more".to_owned());
+    }
     if arguments.test_threads == 0 {
         return usage("--test-threads 0 plays nothing; write 1 or more".to_owned());
     }
     Ok(Options {
         timeout_scale: scale,
         concurrency: arguments.test_threads,
+        // A list names each case once.
+        repeat: if arguments.list { 1 } else { arguments.repeat },
         profiles: profiles(&arguments.profile)?,
         required: profiles(&arguments.require_profile)?,
         seed: arguments.seed,
@@ -443,25 +291,4 @@ fn check_report_path(path: Option<&Path>) -> Result<(), Stop> {
                 format!("--report {} can't be written: {error}", path.display()),
             )
         })
-}
-
-/// Starts the reference server on a free port of this process, and gives its URL.
-fn built_in_server(runtime: &Runtime) -> Result<String, Stop> {
-    let failed = |error: std::io::Error| {
-        Stop(
-            HARNESS,
-            format!("the built-in server can't start: {error}; give a server by --url"),
-        )
-    };
-    let listener = runtime
-        .block_on(TcpListener::bind("127.0.0.1:0"))
-        .map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
-    let config = collab_reference::Config::default();
-    runtime.spawn(collab_reference::serve(
-        listener,
-        config,
-        std::future::pending(),
-    ));
-    Ok(format!("ws://{address}/ws"))
 }

@@ -5,14 +5,14 @@
 
 use std::sync::Arc;
 
-use collab_spec::report::Verdict;
+use collab_spec::report::{CaseReport, Verdict};
 pub use libtest_mimic::Arguments;
 use libtest_mimic::{Completion, Failed, FormatSetting, Trial};
 use tokio::runtime::Handle;
 
 use crate::case::Case;
 use crate::report;
-use crate::runner::{Session, start_order};
+use crate::runner::{NOT_PLAYED, Session};
 
 /// The output format of a name, or nothing where there is none.
 pub fn format(name: &str) -> Option<FormatSetting> {
@@ -31,9 +31,14 @@ pub fn selects(arguments: &Arguments, case: &Case) -> bool {
 
 /// Plays the cases that the arguments and the session let through, and prints each result.
 pub fn run(session: &Arc<Session>, cases: &[Case], arguments: &Arguments, handle: &Handle) {
-    let trials = start_order(cases)
+    let selected: Vec<Case> = session
+        .start_order(cases)
         .into_iter()
         .filter(|case| session.selects(case))
+        .collect();
+    session.expect(selected.iter().filter(|case| selects(arguments, case)));
+    let trials = selected
+        .into_iter()
         .map(|case| trial(Arc::clone(session), case, handle.clone()))
         .collect();
     // The verdict is the report's; this one only knows passed and failed.
@@ -49,14 +54,17 @@ fn trial(session: Arc<Session>, case: Case, handle: Handle) -> Trial {
                 Ok(Completion::ignored_with(result.message.unwrap_or_default()))
             }
             // What kept the case from being played is said once, at the end.
-            Verdict::Fail if result.breaches.is_empty() => Err(Failed::without_message()),
+            Verdict::Fail | Verdict::Error if is_not_played(&result) => {
+                Err(Failed::without_message())
+            }
             Verdict::Fail | Verdict::Error => {
-                let url = session.own_url().unwrap_or_default();
-                Err(Failed::from(match &case.file {
-                    Some(file) => report::file_text(&result, file, url),
-                    None => report::case_text(&result, url),
-                }))
+                Err(Failed::from(report::case_text(&result, &session.again())))
             }
         }
     })
+}
+
+fn is_not_played(result: &CaseReport) -> bool {
+    let message = result.message.as_deref();
+    message.is_some_and(|message| message.starts_with(NOT_PLAYED))
 }

@@ -26,7 +26,7 @@ use collab_spec::report::Breach;
 
 use crate::ids;
 use crate::monitor::digest::Digest;
-use crate::trace::Trace;
+use crate::trace::{Event, ServerEvent, Trace, What};
 
 /// How many breaches of one requirement one trace yields at most.
 const PER_REQUIREMENT: usize = 10;
@@ -56,6 +56,30 @@ pub const WATCHED: &[&str] = &[
 
 /// Everything that the monitors find in a trace, the first first.
 pub fn check(trace: &Trace) -> Vec<Breach> {
+    let restarted = |event: &Event| matches!(event.what, What::Server(ServerEvent::Restarted));
+    if !trace.events.iter().any(restarted) {
+        return check_life(trace);
+    }
+    let mut found = Vec::new();
+    let mut from = 0;
+    for events in trace.events.split_inclusive(restarted) {
+        let mut life = trace.with_events(events.to_vec());
+        if from > 0 {
+            // Whether the history goes on from the life before is the case's matter; here it is one
+            // that the trace does not know from its start.
+            life.doc_id.clear();
+        }
+        found.extend(check_life(&life).into_iter().map(|breach| Breach {
+            frame: breach.frame.map(|frame| frame + from),
+            ..breach
+        }));
+        from += events.len();
+    }
+    found
+}
+
+/// What the monitors find in a trace of one life of the server.
+fn check_life(trace: &Trace) -> Vec<Breach> {
     let digest = Digest::new(trace);
     let monitors = [
         message::valid,
@@ -101,5 +125,42 @@ fn breach(requirement: &str, event: usize, what: String) -> Breach {
         expected: None,
         got: None,
         frame: Some(event),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{Tape, assert_breaks, assert_holds};
+    use super::*;
+
+    #[test]
+    fn each_life_of_a_server_is_watched_for_itself() {
+        let mut lives = Tape::new();
+        lives.joined("A", 0, "").typed("A", 1, "a");
+        let mut one = lives.clone();
+        one.joined("B", 0, "");
+        assert_breaks(&one, ids::ACK_FIELDS);
+        lives
+            .server(ServerEvent::Killed)
+            .server(ServerEvent::Restarted);
+        let mut forgets = lives.clone();
+        forgets.joined("B", 0, "").typed("B", 1, "b");
+        assert_holds(&forgets);
+        let mut keeps = lives.clone();
+        keeps.joined("B", 1, "a");
+        assert_holds(&keeps);
+        lives.hello("B", 0).resync("B", 0, "");
+        assert_breaks(&lives, ids::ACK_FIRST);
+    }
+
+    #[test]
+    fn a_breach_in_a_later_life_is_shown_where_it_stands() {
+        let mut tape = Tape::new();
+        tape.joined("A", 0, "").server(ServerEvent::Restarted);
+        tape.hello("B", 0).resync("B", 0, "");
+        assert_breaks(&tape, ids::ACK_FIRST);
+        let found = check(tape.trace());
+        let last = tape.trace().events.len() - 1;
+        assert_eq!(found[0].frame, Some(last));
     }
 }

@@ -1,11 +1,9 @@
-//! The command `collab-conformance properties`: arguments, what is printed, exit codes.
+//! The command `collab-conformance properties`: what is printed, and exit codes.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use clap::Args;
 use collab_conformance::gate::{self, NoContact};
 use collab_conformance::properties::counterexample::counterexample;
 use collab_conformance::properties::search::{Case, Findings, Search};
@@ -16,47 +14,9 @@ use collab_conformance::target::Target;
 use collab_spec::profile::Profile;
 use tokio::runtime::Runtime;
 
-use super::{HARNESS, PASSED, Reach, SERVER_FAILED, Stop, USAGE, built_in_server, names};
-
-const AFTER_HELP: &str = "\
-A seed makes the same histories for ever. The seed of a fault is printed;
-with it and --cases 1 the faulty history alone is played.
-
-Exit codes:
-  0 no history went wrong   1 the server failed
-  2 wrong usage, or the histories were too few to show anything
-  3 no server there, or the suite itself failed";
-
-#[derive(Args)]
-#[command(after_help = AFTER_HELP)]
-pub(crate) struct Properties {
-    #[command(flatten)]
-    reach: Reach,
-    /// The seed of the first history [default: a random one]
-    #[arg(long, value_name = "N")]
-    seed: Option<u64>,
-    /// How many histories are played
-    #[arg(long, value_name = "N", default_value_t = 350)]
-    cases: u64,
-    /// Begin no further history after so long
-    #[arg(long, value_name = "SECS")]
-    time_budget: Option<u64>,
-    /// Play only this kind of history (repeatable)
-    #[arg(long, value_name = "NAME")]
-    kind: Vec<String>,
-    /// Histories played at once
-    #[arg(long, value_name = "N", default_value_t = 4)]
-    test_threads: usize,
-    /// Make a fault small for so long at most
-    #[arg(long, value_name = "SECS", default_value_t = 30)]
-    shrink_secs: u64,
-    /// Write a fault as a scenario file below this folder
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-    /// Show what the histories have brought about
-    #[arg(short, long)]
-    verbose: bool,
-}
+use crate::cli::Properties;
+use crate::reach::Source;
+use crate::{HARNESS, PASSED, SERVER_FAILED, Stop, USAGE, names};
 
 pub(crate) fn run(arguments: &Properties) -> Result<u8, Stop> {
     let kinds = kinds(&arguments.kind)?;
@@ -66,12 +26,21 @@ pub(crate) fn run(arguments: &Properties) -> Result<u8, Stop> {
         return Err(Stop(USAGE, sentence.to_owned()));
     }
     let runtime = Runtime::new().map_err(|error| Stop(HARNESS, error.to_string()))?;
-    let target = Arc::new(arguments.reach.target(|| built_in_server(&runtime))?);
+    let reach = &arguments.reach;
+    let source = reach.source(&runtime, false)?;
+    let (target, _instance, _leash) = match source {
+        Source::Target(target) => (Arc::new(target), None, None),
+        Source::Exec(exec, leash) => {
+            let instance = runtime.block_on(exec.start());
+            let instance = instance.map_err(|error| reach.unreachable("", &error.to_string()))?;
+            (Arc::clone(instance.target()), Some(instance), Some(leash))
+        }
+    };
     let contact = runtime.block_on(gate::first_contact(&target, scale));
     let offered: Vec<Profile> = match contact {
         Ok(offered) => offered.into_iter().collect(),
         Err(NoContact::NoServer(why)) => {
-            return Err(Stop(HARNESS, super::unreachable_words(target.url(), &why)));
+            return Err(reach.unreachable(target.url(), &why));
         }
         Err(NoContact::WrongServer(why)) => {
             let sentence = format!("the first contact failed: {why}");
@@ -180,9 +149,9 @@ fn show_fault(
     target: &Arc<Target>,
     runtime: &Runtime,
 ) -> Result<u8, Stop> {
-    let url = match &arguments.reach.url {
-        Some(url) => format!(" --url {url}"),
-        None => String::new(),
+    let url = match arguments.reach.again() {
+        again if again.is_empty() => again,
+        again => format!(" {again}"),
     };
     let again = format!(
         "collab-conformance properties{url} --kind {} --seed {} --cases 1",

@@ -7,8 +7,12 @@ mod log;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use collab_spec::report::{Breach, CaseReport, Report, Verdict};
+use collab_spec::report::{
+    Breach, CaseReport, ExitReason, Repeats, Report, ServerExit, ServerReport, Verdict,
+};
 use collab_spec::requirement;
+
+use crate::runner::NOT_PLAYED;
 
 /// The width of all output.
 const WIDTH: usize = 80;
@@ -16,47 +20,38 @@ const WIDTH: usize = 80;
 /// How many broken requirements the summary names.
 const SHOWN_BROKEN: usize = 15;
 
+/// How many lines of a server's output are shown.
+const SHOWN_LINES: usize = 20;
+
 /// How many breaches of one case are written out.
 const SHOWN_BREACHES: usize = 5;
 
 /// What went wrong in a case: the requirement, what was expected and what came, the log of the
-/// wire, and the command that plays the case alone.
-pub fn case_text(case: &CaseReport, url: &str) -> String {
+/// wire, and the command that plays the case alone, with the options that reach the server.
+pub fn case_text(case: &CaseReport, server: &str) -> String {
     let mut text = failure_text(case);
-    alone(&mut text, &command(&case.id, url));
-    text
-}
-
-/// As [`case_text`], of a case that was read from a file.
-pub fn file_text(case: &CaseReport, file: &str, url: &str) -> String {
-    let mut text = failure_text(case);
-    let url = match url {
-        "" => String::new(),
-        url => format!(" --url {url}"),
-    };
-    alone(
-        &mut text,
-        &format!("collab-conformance run{url} --scenario {file}"),
+    let _ = write!(
+        text,
+        "\n  To play it alone:\n    {}\n",
+        command(case, server)
     );
     text
-}
-
-fn alone(text: &mut String, command: &str) {
-    let _ = write!(text, "\n  To play it alone:\n    {command}\n");
 }
 
 /// As [`case_text`], without the command.
 pub fn failure_text(case: &CaseReport) -> String {
     let mut text = String::new();
     let _ = writeln!(text, "{}: {}", case.id, case.title);
-    if case.breaches.is_empty() {
+    if case.breaches.is_empty() && case.exit.is_none() {
         let message = case.message.as_deref().unwrap_or("without words");
         let lead = if case.verdict == Verdict::Error {
             "the harness failed: "
         } else {
             ""
         };
-        wrapped(&mut text, "  ", &format!("{lead}{message}"));
+        for line in format!("{lead}{message}").lines() {
+            wrapped(&mut text, "  ", line);
+        }
     }
     for breach in case.breaches.iter().take(SHOWN_BREACHES) {
         breach_text(&mut text, breach);
@@ -68,17 +63,51 @@ pub fn failure_text(case: &CaseReport) -> String {
             case.breaches.len() - SHOWN_BREACHES
         );
     }
+    if let Some(exit) = &case.exit {
+        exit_text(&mut text, exit);
+    }
     if !case.frames.is_empty() {
         log::write(&mut text, case);
     }
     text
 }
 
-/// The command that plays one case alone; against the built-in server where there is no URL.
-pub fn command(id: &str, url: &str) -> String {
-    match url {
-        "" => format!("collab-conformance run --exact {id}"),
-        url => format!("collab-conformance run --url {url} --exact {id}"),
+/// The command that plays one case alone; against the built-in server where there are no options.
+pub fn command(case: &CaseReport, server: &str) -> String {
+    let mut words = vec!["collab-conformance run".to_owned()];
+    if !server.is_empty() {
+        words.push(server.to_owned());
+    }
+    words.push(match &case.file {
+        Some(file) => option("--scenario", file),
+        None => option("--exact", &case.id),
+    });
+    words.join(" ")
+}
+
+/// The options that reach a server again: its URL, or the command that starts it.
+pub fn server_options(url: &str, started: Option<&ServerReport>) -> String {
+    match started {
+        None => reach_options(Some(url), None),
+        Some(started) => reach_options(started.url.as_deref(), Some(&started.command)),
+    }
+}
+
+/// The options with a URL and a command, as far as there are any.
+pub fn reach_options(url: Option<&str>, command: Option<&str>) -> String {
+    let options = [("--exec", command), ("--url", url)];
+    let given = options
+        .into_iter()
+        .filter_map(|(name, value)| Some(option(name, value?)));
+    given.collect::<Vec<_>>().join(" ")
+}
+
+/// An option as a shell takes it.
+fn option(name: &str, value: &str) -> String {
+    // What can't be quoted is shown as it is.
+    match shlex::try_quote(value) {
+        Ok(quoted) => format!("{name} {quoted}"),
+        Err(_) => format!("{name} {value}"),
     }
 }
 
@@ -90,8 +119,11 @@ pub fn summary_text(report: &Report) -> String {
         .iter()
         .filter(|case| case.verdict == Verdict::Warn);
     for case in warned {
-        let _ = write!(text, "\nwarning: {}", case_text(case, &report.target));
+        let server = server_options(&report.target, report.server.as_ref());
+        let _ = write!(text, "\nwarning: {}", case_text(case, &server));
     }
+    repeated(&mut text, report);
+    failed_servers(&mut text, report);
     broken(&mut text, report);
     not_played(&mut text, report);
     let summary = &report.summary;
@@ -183,18 +215,101 @@ fn broken(text: &mut String, report: &Report) {
     }
 }
 
+/// The rates of failures of the cases that failed at least once, the most frequent first.
+fn repeated(text: &mut String, report: &Report) {
+    let cases = report.cases.iter();
+    let mut rows: Vec<(&str, Repeats)> = cases
+        .filter_map(|case| Some((case.id.as_str(), case.repeats?)))
+        .filter(|(_, repeats)| repeats.failed + repeats.warned > 0)
+        .collect();
+    rows.sort_by_key(|(_, repeats)| std::cmp::Reverse((repeats.failed, repeats.warned)));
+    let Some(width) = rows.iter().map(|(id, _)| id.len()).max() else {
+        return;
+    };
+    text.push_str("\nnot passed every time:\n");
+    for (
+        id,
+        Repeats {
+            played,
+            failed,
+            warned,
+        },
+    ) in rows
+    {
+        let _ = write!(text, "  {id:<width$}  {failed} of {played} failed");
+        let _ = match warned {
+            0 => writeln!(text),
+            warned => writeln!(text, ", {warned} warned"),
+        };
+    }
+}
+
 /// Why cases were not played, once a reason.
 fn not_played(text: &mut String, report: &Report) {
     let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
     for case in &report.cases {
-        if case.verdict == Verdict::Fail && case.breaches.is_empty() {
-            let reason = case.message.as_deref().unwrap_or("not played");
-            *reasons.entry(reason).or_default() += 1;
+        if let Some(message) = &case.message
+            && message.starts_with(NOT_PLAYED)
+        {
+            *reasons.entry(message).or_default() += 1;
         }
     }
     for (reason, count) in reasons {
-        let _ = writeln!(text, "\n{count} of the failed:");
-        wrapped(text, "  ", reason);
+        let _ = writeln!(text, "\n{count} of the cases:");
+        reason.lines().for_each(|line| wrapped(text, "  ", line));
+    }
+}
+
+/// How a server that failed as a whole ended, and its last words.
+fn exit_text(text: &mut String, exit: &ServerExit) {
+    let what = match exit.why {
+        ExitReason::Hung => "The server stopped answering".to_owned(),
+        _ => format!("The server ended by itself ({})", exit.status),
+    };
+    let (name, said) = match exit.stderr_tail.is_empty() {
+        true => ("stdout", &exit.stdout_tail),
+        false => ("stderr", &exit.stderr_tail),
+    };
+    text.push('\n');
+    if said.is_empty() {
+        wrapped(text, "  ", &format!("{what}, without a word."));
+        return;
+    }
+    wrapped(
+        text,
+        "  ",
+        &format!("{what}. The last lines of its {name}:"),
+    );
+    for line in &said[said.len().saturating_sub(SHOWN_LINES)..] {
+        for part in chunks(line, WIDTH - 4) {
+            let _ = writeln!(text, "    {part}");
+        }
+    }
+}
+
+/// The servers that the suite has started and that failed as a whole, or did not end in time.
+fn failed_servers(text: &mut String, report: &Report) {
+    let exits = report.server.iter().flat_map(|server| &server.exits);
+    for exit in exits.clone().filter(|exit| exit.why.is_failure()) {
+        let _ = match exit.cases.len() {
+            0 => writeln!(text, "\nBetween two cases:"),
+            1..=3 => writeln!(text, "\nIn {}:", exit.cases.join(", ")),
+            more => writeln!(
+                text,
+                "\nIn {} and {} more:",
+                exit.cases[..3].join(", "),
+                more - 3
+            ),
+        };
+        exit_text(text, exit);
+    }
+    let overdue = exits.filter(|exit| exit.why == ExitReason::Overdue).count();
+    if overdue > 0 {
+        let words = format!(
+            "{overdue} times the server did not end within 10 s of SIGTERM and was killed."
+        );
+        text.push('\n');
+        wrapped(text, "", &words);
     }
 }
 

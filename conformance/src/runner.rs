@@ -1,8 +1,11 @@
-//! Plays cases against a target and makes the report.
+//! Plays cases against a server, or servers that it starts, and makes the report.
 //!
 //! Deliberately absent: the command line's face (see `mimic`) and every output but the report.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod judge;
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -10,19 +13,20 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use collab_spec::profile::Profile;
 use collab_spec::report::{
-    Breach, CaseReport, FrameReport, REPORT_VERSION, Report, RequirementReport, Sender, Suite,
-    Summary, Verdict,
+    CaseReport, ExitReason, FrameReport, REPORT_VERSION, Report, Sender, Suite, Summary, Verdict,
 };
-use collab_spec::requirement::{self, Level};
 use futures_util::FutureExt as _;
 
-use crate::case::Case;
+use crate::case::{Case, Weight};
 use crate::context::Context;
+use crate::exec::fleet::Fleet;
+use crate::exec::{Exec, Instance, StartError};
 use crate::gate::{Gate, NoContact};
-use crate::ids;
 use crate::monitor;
-use crate::outcome::{Failure, Outcome};
+use crate::outcome::Failure;
+use crate::report;
 use crate::target::Target;
+use judge::{blank, judge, requirements, trim, worse};
 
 /// After so many cases that waited in vain, the others wait less.
 const PATIENT_FOR: usize = 8;
@@ -30,11 +34,15 @@ const PATIENT_FOR: usize = 8;
 /// How much less.
 const IMPATIENCE: f64 = 0.2;
 
-/// How many events of a case a report keeps, about.
-const KEPT_EVENTS: usize = 1_000;
+/// After so many failures of servers that the suite has started, none is started any more.
+const MOST_FAILURES: usize = 25;
 
-/// How many of them it keeps around an offending one, at the start and at the end.
-const KEPT_AROUND: usize = 100;
+/// How the message of a case begins that is not played, though it should be.
+pub(crate) const NOT_PLAYED: &str = "not played: ";
+
+/// Why a case that ends its server is not played.
+const NEEDS_EXEC: &str =
+    "the case ends the server and starts it again; --exec 'CMD' makes it playable";
 
 /// Whether the first contact decides if cases are played.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,6 +61,8 @@ pub struct Options {
     pub timeout_scale: f64,
     /// How many cases are played at once.
     pub concurrency: usize,
+    /// How often each case is played.
+    pub repeat: usize,
     /// The profiles whose cases are played; all where there are none.
     pub profiles: Vec<Profile>,
     /// The profiles that the server must offer.
@@ -80,6 +90,7 @@ impl Default for Options {
         Self {
             timeout_scale: 1.0,
             concurrency: 8,
+            repeat: 1,
             profiles: Vec::new(),
             required: Vec::new(),
             first_contact: FirstContact::Required,
@@ -89,10 +100,34 @@ impl Default for Options {
     }
 }
 
+/// Where the servers under test come from.
+#[derive(Debug)]
+pub struct Servers(Source);
+
+#[derive(Debug)]
+enum Source {
+    /// Somebody runs one.
+    Target(Arc<Target>),
+    /// The suite starts them.
+    Fleet(Fleet),
+}
+
+impl From<Target> for Servers {
+    fn from(target: Target) -> Self {
+        Self(Source::Target(Arc::new(target)))
+    }
+}
+
+impl From<Arc<Exec>> for Servers {
+    fn from(exec: Arc<Exec>) -> Self {
+        Self(Source::Fleet(Fleet::new(exec)))
+    }
+}
+
 /// A run under way.
 #[derive(Debug)]
 pub struct Session {
-    target: Arc<Target>,
+    source: Source,
     options: Options,
     gate: Gate,
     started: Instant,
@@ -102,43 +137,64 @@ pub struct Session {
     results: Mutex<BTreeMap<String, CaseReport>>,
     /// What the first contact found; nothing where it was not made.
     offered: OnceLock<Vec<Profile>>,
+    /// Where the first server that the suite has started was reached.
+    first_url: OnceLock<String>,
 }
 
 impl Session {
     /// A run that begins now.
-    pub fn new(target: Target, options: Options) -> Self {
-        let target = Arc::new(target);
+    pub fn new(servers: impl Into<Servers>, options: Options) -> Self {
         Self {
-            gate: Gate::new(Arc::clone(&target), options.timeout_scale),
-            target,
+            gate: Gate::new(options.timeout_scale),
+            source: servers.into().0,
             options,
             started: Instant::now(),
             started_at: SystemTime::now(),
             late: AtomicUsize::new(0),
             results: Mutex::default(),
             offered: OnceLock::new(),
+            first_url: OnceLock::new(),
         }
     }
 
-    /// The server under test.
-    pub fn target(&self) -> &Target {
-        &self.target
+    /// Where the server under test is reached; where the suite starts it, the first one.
+    pub fn url(&self) -> &str {
+        match &self.source {
+            Source::Target(target) => target.url(),
+            Source::Fleet(_) => self.first_url.get().map_or("", String::as_str),
+        }
     }
 
-    /// The URL to play cases at again; nothing where the server ends with the run.
-    pub fn own_url(&self) -> Option<&str> {
-        (self.options.server == Server::Elsewhere).then(|| self.target.url())
+    /// The options by which the command reaches such a server again; none where the server ends with
+    /// the run.
+    pub fn again(&self) -> String {
+        match (&self.source, self.options.server) {
+            (Source::Fleet(fleet), _) => report::server_options("", Some(&fleet.exec().report())),
+            (Source::Target(target), Server::Elsewhere) => {
+                report::server_options(target.url(), None)
+            }
+            (Source::Target(_), Server::BuiltIn) => String::new(),
+        }
     }
 
-    /// Makes the first contact, unless the options skip it.
+    /// Makes the first contact, unless the options skip it. Where the suite starts the server, it
+    /// starts the first one.
     ///
-    /// Errors: nobody is there. A server that is there and fails it is no error here: its cases
-    /// fail without being played.
+    /// Errors: nobody is there, or no server can be started. A server that is there and fails the
+    /// contact is no error here: its cases fail without being played.
     pub async fn open(&self) -> Result<(), String> {
+        let target = match &self.source {
+            Source::Target(target) => Arc::clone(target),
+            Source::Fleet(fleet) => {
+                let first = fleet.first().await.map_err(|error| error.to_string())?;
+                let _ = self.first_url.set(first.target().url().to_owned());
+                Arc::clone(first.target())
+            }
+        };
         if self.options.first_contact == FirstContact::Skipped {
             return Ok(());
         }
-        match self.gate.open().await {
+        match self.gate.open(&target).await {
             Err(NoContact::NoServer(why)) => return Err(why),
             Err(NoContact::WrongServer(_)) => {}
             Ok(()) => {
@@ -146,6 +202,44 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// The order in which to start cases, each as often as it is played: round by round, those that
+    /// take long first. Where the suite starts the servers, it goes area by area before that, so that
+    /// few of them are needed at once.
+    pub fn start_order(&self, cases: &[Case]) -> Vec<Case> {
+        let mut weights: BTreeMap<String, Weight> = BTreeMap::new();
+        if let Source::Fleet(_) = &self.source {
+            for case in cases {
+                let weight = weights.entry(case.area().to_owned()).or_default();
+                *weight = case.weight.max(*weight);
+            }
+        }
+        let rounds = 0..self.options.repeat.max(1);
+        let mut order: Vec<(usize, &Case)> = rounds
+            .flat_map(|round| cases.iter().map(move |case| (round, case)))
+            .collect();
+        order.sort_by_cached_key(|(round, case)| {
+            let area = weights.get_key_value(case.area());
+            let area = area.map(|(area, weight)| (Reverse(*weight), area.clone()));
+            (area, *round, Reverse(case.weight))
+        });
+        order.into_iter().map(|(_, case)| case.clone()).collect()
+    }
+
+    /// Says which cases will be played, so that servers that the suite starts end when they have done
+    /// their part.
+    pub fn expect<'a>(&self, cases: impl IntoIterator<Item = &'a Case>) {
+        if let Source::Fleet(fleet) = &self.source {
+            fleet.expect(cases.into_iter());
+        }
+    }
+
+    /// Ends the servers that the suite has started, in good order.
+    pub async fn close(&self) {
+        if let Source::Fleet(fleet) = &self.source {
+            fleet.end().await;
+        }
     }
 
     /// The profiles that the server offers, as far as the first contact found any.
@@ -174,29 +268,136 @@ impl Session {
 
     /// Plays a case and keeps its report.
     pub async fn play(&self, case: &Case) -> CaseReport {
-        let report = match self.gate.shut().await {
-            Some(why) => {
-                let mut report = blank(case, Verdict::Fail);
-                report.message = Some(format!("not played: {why}"));
-                report
-            }
-            None => match self.not_applicable(case) {
-                Some(why) => {
-                    let mut report = blank(case, Verdict::NotApplicable);
-                    report.message = Some(why);
-                    report
+        let without = |verdict, why| {
+            let mut report = blank(case, verdict);
+            report.message = Some(why);
+            report
+        };
+        let report = if let Some(why) = self.gate.shut().await {
+            without(Verdict::Fail, format!("{NOT_PLAYED}{why}"))
+        } else if let Some(why) = self.not_applicable(case) {
+            without(Verdict::NotApplicable, why)
+        } else {
+            match &self.source {
+                Source::Target(_) if case.own_server => {
+                    without(Verdict::Untestable, NEEDS_EXEC.to_owned())
                 }
-                None => self.play_now(case).await,
-            },
+                Source::Target(target) => self.play_at(target, case).await,
+                Source::Fleet(fleet) if case.own_server => self.play_alone(fleet, case).await,
+                Source::Fleet(fleet) => self.play_shared(fleet, case).await,
+            }
         };
         let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
-        results.insert(case.id.clone(), report.clone());
+        let kept = match results.remove(&case.id) {
+            Some(earlier) => worse(earlier, report.clone()),
+            None => report.clone(),
+        };
+        results.insert(case.id.clone(), kept);
         report
     }
 
-    async fn play_now(&self, case: &Case) -> CaseReport {
-        let target = Arc::clone(&self.target);
-        let context = Context::seeded(target, self.patience(), self.options.seed);
+    fn context(&self, target: &Arc<Target>) -> Context {
+        Context::seeded(Arc::clone(target), self.patience(), self.options.seed)
+    }
+
+    /// Plays a case against somebody's server.
+    async fn play_at(&self, target: &Arc<Target>, case: &Case) -> CaseReport {
+        let context = self.context(target);
+        let Played { report, timed_out } = self.play_in(&context, case).await;
+        if timed_out && self.options.first_contact == FirstContact::Required {
+            self.gate.check_after(target, &case.id).await;
+        }
+        report
+    }
+
+    /// Plays a case against the server of its area. Where that fails as a whole, who was at fault is
+    /// open, so the case is played again, alone.
+    async fn play_shared(&self, fleet: &Fleet, case: &Case) -> CaseReport {
+        let lease = match fleet.lease(case).await {
+            Ok(lease) => lease,
+            Err(error) => return self.no_server(case, &error),
+        };
+        let instance = lease.instance();
+        let context = self.context(instance.target());
+        let played = self.play_in(&context, case).await;
+        let report = match self.failed(instance, &played).await {
+            Some(why) => {
+                lease.fail(why).await;
+                self.note_failure(fleet).await;
+                self.play_alone(fleet, case).await
+            }
+            None => played.report,
+        };
+        lease.give_back().await;
+        report
+    }
+
+    /// Plays a case against a server that nobody else uses.
+    async fn play_alone(&self, fleet: &Fleet, case: &Case) -> CaseReport {
+        let instance = match fleet.exec().start().await {
+            Ok(instance) => Arc::new(instance),
+            Err(error) => return self.no_server(case, &error),
+        };
+        let context = self.context(instance.target()).with_server(&instance);
+        let played = self.play_in(&context, case).await;
+        let failed = match context.server_instance() {
+            Some(instance) => self.failed(&instance, &played).await,
+            None => None,
+        };
+        let exit = context.end_server(failed, &case.id).await;
+        let mut report = played.report;
+        if let Some(exit) = exit.filter(|exit| exit.why.is_failure()) {
+            self.note_failure(fleet).await;
+            report.verdict = Verdict::Fail;
+            let what = match exit.why {
+                ExitReason::Hung => "the server stopped answering in this case".to_owned(),
+                _ => format!("the server ended by itself in this case ({})", exit.status),
+            };
+            report.message = Some(match report.message {
+                Some(message) => format!("{what}; {message}"),
+                None => what,
+            });
+            report.exit = Some(exit);
+        }
+        report
+    }
+
+    /// Why an instance has failed as a whole, if it has.
+    async fn failed(&self, instance: &Instance, played: &Played) -> Option<ExitReason> {
+        if played.report.verdict == Verdict::Pass {
+            return None;
+        }
+        let is_cut = |frame: &FrameReport| frame.from == Sender::Server && frame.kind == "end";
+        let cut = played.report.frames.iter().any(is_cut);
+        if instance.is_failing().await || (cut && instance.is_ending().await) {
+            return Some(ExitReason::Died);
+        }
+        let is_asked = played.timed_out && self.options.first_contact == FirstContact::Required;
+        let is_silent = is_asked && !self.gate.answers(instance.target()).await;
+        is_silent.then_some(ExitReason::Hung)
+    }
+
+    /// Counts the failures of servers as a whole; there is an end to starting them again.
+    async fn note_failure(&self, fleet: &Fleet) {
+        let exits = fleet.exec().report().exits;
+        let count = exits.iter().filter(|exit| exit.why.is_failure()).count();
+        if count >= MOST_FAILURES {
+            let why = format!("the server has failed as a whole {count} times");
+            self.gate.shut_because(why).await;
+        }
+    }
+
+    /// Nothing is said of a server that was started once and can't be started again.
+    fn no_server(&self, case: &Case, error: &StartError) -> CaseReport {
+        let mut report = blank(case, Verdict::Error);
+        report.message = Some(format!(
+            "{NOT_PLAYED}no further server can be started beside or after the first: {error}\n\
+             give every server a port of its own, such as by {{port}}"
+        ));
+        report
+    }
+
+    async fn play_in(&self, context: &Context, case: &Case) -> Played {
         let started = Instant::now();
         let outcome = AssertUnwindSafe(case.play(context.clone()))
             .catch_unwind()
@@ -214,20 +415,19 @@ impl Session {
         }
         let mut report = judge(case, outcome, monitor::check(&trace));
         report.duration_ms = millis(duration);
+        report.measurements = context.measurements();
         if report.verdict != Verdict::Pass {
             report.frames = trace.report();
             trim(&mut report);
         }
-        if timed_out && self.options.first_contact == FirstContact::Required {
-            self.gate.check_after(&case.id).await;
-        }
-        report
+        Played { report, timed_out }
     }
 
     /// What deadlines are multiplied by: less once many cases have waited in vain, so that a server
     /// that loses messages fails in seconds and not in minutes.
     fn patience(&self) -> f64 {
-        let lost = self.late.load(Ordering::Relaxed) >= PATIENT_FOR;
+        let patient_for = PATIENT_FOR * self.options.repeat.max(1);
+        let lost = self.late.load(Ordering::Relaxed) >= patient_for;
         self.options.timeout_scale * if lost { IMPATIENCE } else { 1.0 }
     }
 
@@ -256,10 +456,14 @@ impl Session {
                 name: env!("CARGO_PKG_NAME").to_owned(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
             },
-            target: self.target.url().to_owned(),
+            target: self.url().to_owned(),
             started_at_ms: self.started_at.duration_since(UNIX_EPOCH).map_or(0, millis),
             duration_ms: millis(self.started.elapsed()),
             profiles: self.offered().to_vec(),
+            server: match &self.source {
+                Source::Target(_) => None,
+                Source::Fleet(fleet) => Some(fleet.exec().report()),
+            },
             summary,
             requirements: requirements(&cases),
             cases,
@@ -267,162 +471,11 @@ impl Session {
     }
 }
 
-/// The order in which to start cases: those that take long first.
-pub fn start_order(cases: &[Case]) -> Vec<Case> {
-    let mut cases = cases.to_vec();
-    cases.sort_by_key(|case| std::cmp::Reverse(case.weight));
-    cases
-}
-
-fn blank(case: &Case, verdict: Verdict) -> CaseReport {
-    CaseReport {
-        id: case.id.clone(),
-        title: case.title.clone(),
-        verdict,
-        profile: case.profile,
-        needs: case.needs.clone(),
-        requirements: case.requirements.clone(),
-        duration_ms: 0,
-        message: None,
-        breaches: Vec::new(),
-        frames: Vec::new(),
-    }
-}
-
-/// Puts the outcome of a case and what the monitors found into one verdict.
-fn judge(case: &Case, outcome: Outcome, monitored: Vec<Breach>) -> CaseReport {
-    let mut breaches = Vec::new();
-    let mut otherwise = (Verdict::Pass, None);
-    match outcome {
-        Ok(()) => {}
-        Err(Failure::Breach(fault)) => breaches.push(fault.breach),
-        Err(Failure::Untestable(why)) => otherwise = (Verdict::Untestable, Some(why)),
-        Err(Failure::Harness(why)) => otherwise = (Verdict::Error, Some(why)),
-    }
-    for breach in monitored {
-        // The case's own breach says what it expected, so it stands for the same one of a monitor.
-        // A wrong text breaks `resync.text` whatever the reason; the case knows the reason.
-        let known = |own: &Breach| {
-            own.frame == breach.frame
-                && (own.requirement == breach.requirement
-                    || (breach.requirement == ids::RESYNC_TEXT && binds(&own.requirement)))
-        };
-        if !breaches.iter().any(known) {
-            breaches.push(breach);
-        }
-    }
-    breaches.sort_by_key(|breach| breach.frame.unwrap_or(usize::MAX));
-    let mut report = blank(case, otherwise.0);
-    report.message = otherwise.1;
-    if let Some(first) = breaches.first() {
-        report.verdict = if breaches.iter().any(|breach| binds(&breach.requirement)) {
-            Verdict::Fail
-        } else {
-            Verdict::Warn
-        };
-        let also = report
-            .message
-            .map_or_else(String::new, |why| format!(" (and: {why})"));
-        report.message = Some(format!("[{}] {}{also}", first.requirement, first.what));
-    }
-    report.breaches = breaches;
-    report
-}
-
-/// Whether breaking a requirement is a failure; an unknown one is, so that it is seen.
-fn binds(id: &str) -> bool {
-    requirement::find(id).is_none_or(|requirement| requirement.level == Level::Must)
-}
-
-fn requirements(cases: &[CaseReport]) -> Vec<RequirementReport> {
-    let broken: BTreeSet<&str> = cases
-        .iter()
-        .flat_map(|case| &case.breaches)
-        .map(|breach| breach.requirement.as_str())
-        .collect();
-    requirement::requirements()
-        .iter()
-        .filter_map(|requirement| {
-            let testing: Vec<&CaseReport> = cases
-                .iter()
-                .filter(|case| case.requirements.contains(&requirement.id))
-                .collect();
-            let is_broken = broken.contains(requirement.id.as_str());
-            let watched = monitor::WATCHED.contains(&requirement.id.as_str())
-                && cases.iter().any(|case| case.verdict == Verdict::Pass);
-            if testing.is_empty() && !is_broken && !watched && requirement.untestable.is_none() {
-                return None;
-            }
-            // Cases of profiles that are not offered say nothing.
-            let not_applicable = |case: &&CaseReport| case.verdict == Verdict::NotApplicable;
-            let silent = !watched && !testing.is_empty() && testing.iter().all(not_applicable);
-            let verdict = match requirement.level {
-                Level::Must if is_broken => Verdict::Fail,
-                _ if is_broken => Verdict::Warn,
-                _ if silent => Verdict::NotApplicable,
-                _ if (watched || !testing.is_empty())
-                    && testing
-                        .iter()
-                        .all(|case| case.verdict == Verdict::Pass || not_applicable(case)) =>
-                {
-                    Verdict::Pass
-                }
-                _ => Verdict::Untestable,
-            };
-            Some(RequirementReport {
-                id: requirement.id.clone(),
-                level: requirement.level,
-                verdict,
-                cases: testing.iter().map(|case| case.id.clone()).collect(),
-            })
-        })
-        .collect()
-}
-
-/// Leaves out events of a long case that are far from every breach, the start and the end.
-fn trim(report: &mut CaseReport) {
-    let frames = std::mem::take(&mut report.frames);
-    if frames.len() <= KEPT_EVENTS {
-        report.frames = frames;
-        return;
-    }
-    let near = |index: usize| {
-        let close = |frame: &usize| frame.abs_diff(index) <= KEPT_AROUND;
-        index < KEPT_AROUND
-            || index + KEPT_AROUND >= frames.len()
-            // Later breaches of a case tend to be the first one again.
-            || report.breaches.iter().filter_map(|breach| breach.frame.as_ref()).take(4).any(close)
-    };
-    let keep: Vec<bool> = (0..frames.len()).map(near).collect();
-    let mut moved = vec![None; frames.len()];
-    let mut left_out = 0;
-    for (index, frame) in frames.into_iter().enumerate() {
-        if !keep[index] {
-            left_out += 1;
-            continue;
-        }
-        if left_out > 0 {
-            report.frames.push(omission(&frame, left_out));
-            left_out = 0;
-        }
-        moved[index] = Some(report.frames.len());
-        report.frames.push(frame);
-    }
-    for breach in &mut report.breaches {
-        breach.frame = breach
-            .frame
-            .and_then(|frame| moved.get(frame).copied().flatten());
-    }
-}
-
-fn omission(next: &FrameReport, count: usize) -> FrameReport {
-    FrameReport {
-        at_us: next.at_us,
-        connection: String::new(),
-        from: Sender::Client,
-        kind: "omitted".to_owned(),
-        content: format!("{count} events are left out here"),
-    }
+/// A case that was played.
+struct Played {
+    report: CaseReport,
+    /// Whether it waited in vain.
+    timed_out: bool,
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -25,6 +25,12 @@ pub struct Target {
 #[error("{0}")]
 pub struct TargetError(String);
 
+impl TargetError {
+    pub(crate) fn new(sentence: String) -> Self {
+        Self(sentence)
+    }
+}
+
 impl Target {
     /// The target at a WebSocket URL, `ws://HOST[:PORT]/PATH` or `wss://…`.
     ///
@@ -118,6 +124,18 @@ impl Target {
             return Err(wrong(&"it holds none"));
         }
         Ok(self)
+    }
+
+    /// Another URL, with the headers and the certificates of this one.
+    ///
+    /// Errors: as those of [`Target::new`].
+    pub fn at(&self, url: &str) -> Result<Self, TargetError> {
+        let other = Self::new(url)?;
+        Ok(Self {
+            headers: self.headers.clone(),
+            authorities: self.authorities.clone(),
+            ..other
+        })
     }
 
     /// The certificates that are trusted for this target alone.

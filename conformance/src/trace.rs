@@ -128,6 +128,19 @@ pub enum What {
         /// The body.
         body: String,
     },
+    /// The suite did something to the server itself.
+    Server(ServerEvent),
+}
+
+/// What the suite can do to a server that it has started itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerEvent {
+    /// Tell it to end in good order.
+    Terminated,
+    /// End it at once.
+    Killed,
+    /// Start it again.
+    Restarted,
 }
 
 impl Trace {
@@ -136,6 +149,16 @@ impl Trace {
         Self {
             doc_id: doc_id.to_owned(),
             ..Self::default()
+        }
+    }
+
+    /// The same case and connections, with other events.
+    #[must_use]
+    pub fn with_events(&self, events: Vec<Event>) -> Self {
+        Self {
+            doc_id: self.doc_id.clone(),
+            connections: self.connections.clone(),
+            events,
         }
     }
 
@@ -180,10 +203,12 @@ impl Trace {
         let (from, kind, content) = event.what.describe();
         FrameReport {
             at_us: u64::try_from(event.at.as_micros()).unwrap_or(u64::MAX),
-            connection: event
-                .connection
-                .map_or("http", |connection| self.name(connection))
-                .to_owned(),
+            connection: match (&event.what, event.connection) {
+                (_, Some(connection)) => self.name(connection),
+                (What::Server(_), None) => "server",
+                (_, None) => "http",
+            }
+            .to_owned(),
             from,
             kind: kind.to_owned(),
             content: shortened(&content, REPORTED_CHARS),
@@ -230,6 +255,14 @@ impl What {
             }
             Self::HttpRequest { path } => (Client, "http", format!("GET {path}")),
             Self::HttpResponse { status, body } => (Server, "http", format!("{status} {body}")),
+            Self::Server(event) => {
+                let words = match event {
+                    ServerEvent::Terminated => "SIGTERM: the server is told to end",
+                    ServerEvent::Killed => "SIGKILL: the server is ended",
+                    ServerEvent::Restarted => "the server has been started again",
+                };
+                (Client, "server", words.to_owned())
+            }
         }
     }
 }

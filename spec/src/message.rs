@@ -160,7 +160,7 @@ pub struct HelloAck {
     /// Profile `runs`: how large the client's ops and messages may be.
     #[serde(
         default,
-        deserialize_with = "present",
+        deserialize_with = "present_object",
         skip_serializing_if = "Option::is_none"
     )]
     #[schemars(with = "Limits")]
@@ -206,7 +206,7 @@ pub struct Resync<O = Op> {
     /// Profile `state`: the elements behind the text.
     #[serde(
         default,
-        deserialize_with = "present",
+        deserialize_with = "present_object",
         skip_serializing_if = "Option::is_none"
     )]
     #[schemars(with = "State<O>")]
@@ -297,6 +297,15 @@ where
     D: Deserializer<'de>,
 {
     T::deserialize(deserializer).map(Some)
+}
+
+/// Reads an object that may be missing.
+fn present_object<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Object::deserialize(deserializer).map(|Object(value)| Some(value))
 }
 
 /// A field that must be there, though it may be null.

@@ -28,6 +28,9 @@ pub struct Report {
     /// The profiles that the server offers, as the first contact found; none where there was none.
     #[serde(default)]
     pub profiles: Vec<Profile>,
+    /// The server that the suite started itself, where it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<ServerReport>,
     /// The cases counted by verdict.
     pub summary: Summary,
     /// Every case of the run, in the suite's order.
@@ -43,6 +46,93 @@ pub struct Suite {
     pub name: String,
     /// Its version.
     pub version: String,
+}
+
+/// A server that the suite started itself, and how each of its instances ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ServerReport {
+    /// The command that starts it.
+    pub command: String,
+    /// The URL with `{port}` in it, where it was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// How many instances were started.
+    pub started: usize,
+    /// The instances that have ended, the first to end first.
+    pub exits: Vec<ServerExit>,
+}
+
+/// How one instance of the server ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ServerExit {
+    /// Why it ended.
+    pub why: ExitReason,
+    /// The exit status in words, such as `exit code 1` or `signal 9`.
+    pub status: String,
+    /// The exit code, where the process has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<i32>,
+    /// The signal that ended the process, where one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
+    /// How long the instance lived, in milliseconds.
+    pub lived_ms: u64,
+    /// The cases under way when it ended by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cases: Vec<String>,
+    /// The last lines of its stderr; kept where it did not end as it was told to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stderr_tail: Vec<String>,
+    /// The last lines of its stdout; kept where it did not end as it was told to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stdout_tail: Vec<String>,
+}
+
+/// Why an instance of the server ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ExitReason {
+    /// It was told to by SIGTERM.
+    Terminated,
+    /// A case ended it by SIGKILL.
+    Killed,
+    /// It was told to by SIGTERM, did not end in time, and was ended by SIGKILL.
+    Overdue,
+    /// It stopped answering, and was ended by SIGKILL.
+    Hung,
+    /// By itself.
+    Died,
+    /// By itself or by SIGKILL, before it took connections.
+    NeverReady,
+}
+
+impl ExitReason {
+    /// Whether the server failed.
+    pub fn is_failure(self) -> bool {
+        matches!(self, Self::Hung | Self::Died)
+    }
+}
+
+/// How often a case was played, where that was asked for. Its verdict is the worst of all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Repeats {
+    /// How often it was played, or found not to be playable.
+    pub played: usize,
+    /// How often the verdict was `fail` or `error`.
+    pub failed: usize,
+    /// How often the verdict was `warn`.
+    pub warned: usize,
+}
+
+/// A figure that a case has taken, for a person to look at or a later run to compare with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Measurement {
+    /// What was measured, such as `memory before`.
+    pub name: String,
+    /// The figure.
+    pub value: u64,
+    /// Its unit, such as `bytes`.
+    pub unit: String,
 }
 
 /// The cases of a run, counted by verdict.
@@ -89,6 +179,9 @@ pub struct CaseReport {
     pub id: String,
     /// What a right server does in it.
     pub title: String,
+    /// The scenario file that it was read from, where it is none of the suite's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
     /// The verdict.
     pub verdict: Verdict,
     /// The profile that the case belongs to.
@@ -103,6 +196,15 @@ pub struct CaseReport {
     /// What went wrong, for a person; nothing where nothing did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// How often it was played, where that was to be more than once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeats: Option<Repeats>,
+    /// The figures that the case has taken.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub measurements: Vec<Measurement>,
+    /// How the server ended in this case, where it failed so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<ServerExit>,
     /// Each breach that the case found, the first in time first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub breaches: Vec<Breach>,
@@ -162,7 +264,8 @@ pub struct RequirementReport {
     /// MUST, SHOULD or MAY.
     pub level: Level,
     /// `fail` where any case saw it broken, `warn` where it is a SHOULD, `pass` where its cases all
-    /// passed, `untestable` where the specification or the target gives no way to see it.
+    /// passed as far as they could be played, `untestable` where the specification or the target gives
+    /// no way to see it.
     pub verdict: Verdict,
     /// The cases of this run that test it.
     pub cases: Vec<String>,

@@ -22,7 +22,7 @@ pub const ID_BASE: &str = "https://collab-text.example/schemas/v1/";
 pub struct SchemaFile {
     /// The file name, such as `hello.schema.json`.
     pub file_name: String,
-    /// The schema: JSON Schema 2020-12, complete in itself.
+    /// The schema: JSON Schema draft-07, complete in itself.
     pub schema: Value,
 }
 
@@ -110,7 +110,7 @@ pub fn name_with(name: &str, profile: Profile) -> String {
 }
 
 fn generator() -> SchemaGenerator {
-    SchemaSettings::draft2020_12().into_generator()
+    SchemaSettings::draft07().into_generator()
 }
 
 /// The schema of one message: that of its struct, with the `type`.
@@ -159,23 +159,27 @@ fn tagged<T: JsonSchema>(generator: &mut SchemaGenerator, kind: MessageType) -> 
     schema
 }
 
-/// Puts the definitions that a schema refers to beside it, and the draft and the id in front.
+/// Puts the definitions that a schema refers to beside it, and the draft and the id in front, and writes
+/// all of it as the draft wants it.
 fn file(name: &str, schema: Value, mut generator: SchemaGenerator) -> SchemaFile {
     let file_name = format!("{name}.schema.json");
     let mut head = Map::new();
     head.insert(
         "$schema".into(),
-        json!("https://json-schema.org/draft/2020-12/schema"),
+        json!("http://json-schema.org/draft-07/schema#"),
     );
     head.insert("$id".into(), json!(format!("{ID_BASE}{file_name}")));
     if let Value::Object(fields) = schema {
         head.extend(fields);
     }
-    let definitions = generator.take_definitions(true);
+    let definitions = generator.take_definitions(false);
     if !definitions.is_empty() {
-        head.insert("$defs".into(), Value::Object(definitions));
+        head.insert("definitions".into(), Value::Object(definitions));
     }
     let mut schema = Schema::from(head);
+    for transform in generator.transforms_mut() {
+        transform.transform(&mut schema);
+    }
     Plain.transform(&mut schema);
     SchemaFile {
         file_name,

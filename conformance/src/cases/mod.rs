@@ -4,11 +4,16 @@
 
 mod crdt;
 mod follow;
+mod memory;
+mod pastes;
 mod presence;
 mod profiles;
 mod properties;
+mod restart;
 mod resume;
+mod runs;
 mod session;
+mod shutdown;
 mod slow;
 mod state;
 mod submit;
@@ -22,11 +27,16 @@ use crate::case::Case;
 pub(crate) fn all() -> Vec<Case> {
     [
         crdt::cases(),
+        memory::cases(),
+        pastes::cases(),
         presence::cases(),
         profiles::cases(),
         properties::cases(),
+        restart::cases(),
         resume::cases(),
+        runs::cases(),
         session::cases(),
+        shutdown::cases(),
         slow::cases(),
         state::cases(),
         submit::cases(),

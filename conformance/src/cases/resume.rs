@@ -12,7 +12,7 @@ use crate::outcome::{Failure, Outcome};
 use super::follow::{Sync, end_of, expect_text, follow, letters, type_on, typed_history};
 use super::submit::expect_confirmed;
 
-const RESUME: &[Profile] = &[Profile::Resume];
+pub(super) const RESUME: &[Profile] = &[Profile::Resume];
 
 /// The cases of this file.
 pub(super) fn cases() -> Vec<Case> {
@@ -82,7 +82,7 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 /// The ack announces `wanted`.
-fn announces(client: &Client, wanted: SyncKind, requirement: &str) -> Outcome {
+pub(super) fn announces(client: &Client, wanted: SyncKind, requirement: &str) -> Outcome {
     if client.acked().sync == Some(wanted) {
         return Ok(());
     }
@@ -93,7 +93,11 @@ fn announces(client: &Client, wanted: SyncKind, requirement: &str) -> Outcome {
 }
 
 /// Follows the sync between 0 and the head that the ack announces, and what follows it.
-async fn follow_announced(client: &mut Client, seen: u64, history: &[OpSubmission]) -> Outcome {
+pub(super) async fn follow_announced(
+    client: &mut Client,
+    seen: u64,
+    history: &[OpSubmission],
+) -> Outcome {
     let wanted = match client.acked().sync {
         Some(SyncKind::Resync) => Sync::Resync,
         _ => Sync::Replay,

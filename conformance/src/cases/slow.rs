@@ -72,7 +72,7 @@ fn long(text: &str) -> String {
 }
 
 /// Joins with a small receive buffer, so that the server soon feels that nothing is read.
-async fn join_small(context: &Context, name: &str) -> Outcome<Client> {
+pub(super) async fn join_small(context: &Context, name: &str) -> Outcome<Client> {
     let mut client = context.connect_with(name, Buffers::Small).await?;
     client.hello(context.doc_id(), name, None);
     client.expect_joined().await?;
@@ -80,7 +80,7 @@ async fn join_small(context: &Context, name: &str) -> Outcome<Client> {
 }
 
 /// A writer whose echoes are long, and how long they are.
-struct Writer {
+pub(super) struct Writer {
     client: Client,
     history: Vec<OpSubmission>,
     echo_bytes: usize,
@@ -88,7 +88,7 @@ struct Writer {
 
 impl Writer {
     /// Joins, and submits one op to see how long an echo is.
-    async fn join(context: &Context) -> Outcome<Self> {
+    pub(super) async fn join(context: &Context) -> Outcome<Self> {
         let client = context
             .join_as("writer", context.doc_id(), &long("writer"))
             .await?;
@@ -120,7 +120,7 @@ impl Writer {
     }
 
     /// Submits as many ops as make `bytes` of echoes: the index of the first one.
-    fn submit_bytes(&mut self, bytes: usize) -> usize {
+    pub(super) fn submit_bytes(&mut self, bytes: usize) -> usize {
         self.submit(bytes / self.echo_bytes)
     }
 
@@ -134,7 +134,12 @@ impl Writer {
     /// The echoes from `from` on come to the writer and to a witness.
     ///
     /// Errors: a breach of `slow.no-delay` where they are late, of `requirement` where they end.
-    async fn goes_on(&mut self, from: usize, witness: &mut Client, requirement: &str) -> Outcome {
+    pub(super) async fn goes_on(
+        &mut self,
+        from: usize,
+        witness: &mut Client,
+        requirement: &str,
+    ) -> Outcome {
         for client in [&mut self.client, witness] {
             client
                 .expect_echoes_of(&self.history[from..], "slow.no-delay")

@@ -71,10 +71,15 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 /// Numbers that look random and are the same in every run (SplitMix64).
-struct Numbers(u64);
+pub(super) struct Numbers(u64);
 
 impl Numbers {
-    fn below(&mut self, end: usize) -> usize {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A number from 0 to `end` − 1.
+    pub(super) fn below(&mut self, end: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -152,8 +157,8 @@ async fn perform(authors: &mut [Client], author: usize, op: &Op) -> Outcome<OpSu
     Ok(submission)
 }
 
-/// A state equals the model's; the ops that wait in any order.
-fn compare(client: &Client, state: &State, model: &Model) -> Outcome {
+/// A state equals the model's; the ops that wait in any order and in any pieces.
+pub(super) fn compare(client: &Client, state: &State, model: &Model) -> Outcome {
     let known = model.state();
     let wrong = |requirement: &str, expected: String, got: String| {
         let what = format!("the state that {} got is not the document's", client.name());
@@ -170,7 +175,8 @@ fn compare(client: &Client, state: &State, model: &Model) -> Outcome {
         );
     }
     let sorted = |ops: &[Op]| {
-        let mut ops: Vec<String> = ops.iter().map(|op| format!("{op:?}")).collect();
+        let singles = ops.iter().flat_map(Op::singles);
+        let mut ops: Vec<String> = singles.map(|op| format!("{op:?}")).collect();
         ops.sort();
         ops
     };

@@ -271,6 +271,34 @@ impl Client {
     pub async fn expect_close(&mut self, codes: &[u16], requirement: &str) -> Outcome<Closed> {
         let expected = close_expectation(codes);
         let incoming = self.receive(&expected, requirement).await?;
+        self.closed(&incoming, codes, requirement)
+    }
+
+    /// The server must close the connection with one of the codes, as [`Client::expect_close`] has
+    /// it; before that echoes may come.
+    pub async fn expect_echoes_until_close(
+        &mut self,
+        codes: &[u16],
+        requirement: &str,
+    ) -> Outcome<Vec<OpEcho>> {
+        let awaited = format!("another echo, or {}", close_expectation(codes));
+        let mut echoes = Vec::new();
+        loop {
+            let incoming = self.receive(&awaited, requirement).await?;
+            match &incoming.what {
+                Arrival::Text(received)
+                    if let Some(ServerMessage::OpEcho(echo)) = received.message() =>
+                {
+                    echoes.push(echo.clone());
+                }
+                _ => return self.closed(&incoming, codes, requirement).map(|_| echoes),
+            }
+        }
+    }
+
+    /// How an arrival closes the connection, which must be with one of the codes.
+    fn closed(&self, incoming: &Incoming, codes: &[u16], requirement: &str) -> Outcome<Closed> {
+        let expected = close_expectation(codes);
         let wrong = |what: String| {
             Failure::breach(requirement, what)
                 .expected(&expected)

@@ -8,7 +8,7 @@ use collab_spec::report::Breach;
 use super::breach;
 use super::digest::Digest;
 use crate::ids;
-use crate::trace::{What, close_words};
+use crate::trace::{Event, What, close_words};
 
 /// How many bytes may wait for every connection (`slow.floor`).
 const MAY_WAIT: usize = 1 << 20;
@@ -94,12 +94,15 @@ pub(super) fn reasons(digest: &Digest<'_>) -> Vec<Breach> {
 }
 
 /// Nobody is closed for a valid `hello` alone, and none who reads is closed as slow. What a client
-/// that has stopped reading gets is the matter of cases.
+/// that has stopped reading gets is the matter of cases, and so is what a server does at its end.
 pub(super) fn unprovoked(digest: &Digest<'_>) -> Vec<Breach> {
+    let is_end = |event: &Event| matches!(event.what, What::Server(_));
+    let events = &digest.trace.events;
+    let end = events.iter().position(is_end).unwrap_or(events.len());
     let mut found = Vec::new();
     for talk in &digest.talks {
         let mut sent = 0;
-        for &event in &talk.events {
+        for &event in talk.events.iter().take_while(|event| **event < end) {
             let what = &digest.trace.events[event].what;
             match what {
                 What::ReadingStopped | What::SentClose { .. } | What::Dropped => break,
@@ -212,6 +215,7 @@ pub(super) fn websocket(digest: &Digest<'_>) -> Vec<Breach> {
 mod tests {
     use super::*;
     use crate::monitor::testing::{Tape, assert_breaks, assert_holds};
+    use crate::trace::ServerEvent;
 
     fn closed(sent: Option<u16>, code: u16, reason: &str) -> Tape {
         let mut tape = Tape::new();
@@ -227,6 +231,20 @@ mod tests {
             },
         );
         tape
+    }
+
+    #[test]
+    fn what_a_server_does_at_its_end_is_not_unprovoked() {
+        let mut tape = Tape::new();
+        tape.joined("A", 0, "");
+        let mut ending = tape.clone();
+        ending.server(ServerEvent::Terminated);
+        let close = What::Close {
+            code: 1000,
+            reason: String::new(),
+        };
+        assert_holds(ending.event("A", close.clone()));
+        assert_breaks(tape.event("A", close), ids::SYNC_NEVER_CLOSES);
     }
 
     #[test]

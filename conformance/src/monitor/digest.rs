@@ -9,7 +9,7 @@ use collab_spec::message::{
 use collab_spec::op::MOST_RUN;
 use collab_spec::profile::Profile;
 
-use super::pieces::{Piece, Pieces};
+use super::pieces::{Piece, Pieces, values};
 use crate::ids;
 use crate::trace::{Connection, Event, Trace, What};
 use crate::validate;
@@ -93,6 +93,7 @@ pub(super) struct Submission {
     pub(super) event: usize,
     pub(super) connection: Connection,
     pub(super) message: OpSubmission,
+    values: Vec<char>,
     /// The requirement by which a server must refuse it, where one look shows that.
     pub(super) refused: Option<&'static str>,
 }
@@ -101,26 +102,26 @@ pub(super) struct Submission {
 pub(super) struct Echo<'a> {
     pub(super) event: usize,
     pub(super) echo: &'a OpEcho,
-    pub(super) pieces: Pieces<'a>,
+    values: Vec<char>,
     /// Whether it is the first that told any of its seqs.
     pub(super) is_first: bool,
 }
 
-impl Echo<'_> {
+impl<'a> Echo<'a> {
+    /// Its op, element by element.
+    pub(super) fn pieces(&self) -> Pieces<'_> {
+        Pieces::new(&self.echo.op, &self.values)
+    }
+
     pub(super) fn key(&self) -> OpKey {
-        let echo = self.echo;
-        (
-            echo.doc_id.clone(),
-            echo.origin_client_id.clone(),
-            echo.client_msg_id.clone(),
-        )
+        key_of(self.echo)
     }
 
     /// The seq of each of its elements, with the element's index; none where its `server_seq` is too
     /// small to be the last of so many.
-    pub(super) fn seqs(&self) -> impl Iterator<Item = (u64, u64)> + use<> {
+    pub(super) fn seqs(&self) -> impl Iterator<Item = (u64, u64)> + use<'a> {
         let last = self.echo.server_seq.value();
-        let elements = self.pieces.len();
+        let elements = self.pieces().len();
         let after = last.checked_sub(elements);
         after
             .into_iter()
@@ -128,7 +129,25 @@ impl Echo<'_> {
     }
 }
 
+/// What an echo calls its op.
+fn key_of(echo: &OpEcho) -> OpKey {
+    (
+        echo.doc_id.clone(),
+        echo.origin_client_id.clone(),
+        echo.client_msg_id.clone(),
+    )
+}
+
+/// A text that the suite sent: its event, where, what it says, and what that is where the profile `runs`
+/// is off.
+type Sent<'a> = (usize, Connection, &'a str, Option<ClientMessage>);
+
 impl Submission {
+    /// Its op, element by element.
+    pub(super) fn pieces(&self) -> Pieces<'_> {
+        Pieces::new(&self.message.op, &self.values)
+    }
+
     pub(super) fn key(&self) -> OpKey {
         let message = &self.message;
         (
@@ -160,8 +179,8 @@ impl<'a> Digest<'a> {
             digest.add(index, event, &mut sent);
         }
         // What a message is depends on the profiles that are on, so on acks that may come later.
-        for (index, connection, text) in sent {
-            digest.submitted(index, connection, text);
+        for sent in sent {
+            digest.submitted(sent);
         }
         digest.refuse();
         digest
@@ -179,12 +198,7 @@ impl<'a> Digest<'a> {
         }
     }
 
-    fn add(
-        &mut self,
-        index: usize,
-        event: &'a Event,
-        sent: &mut Vec<(usize, Connection, &'a str)>,
-    ) {
+    fn add(&mut self, index: usize, event: &'a Event, sent: &mut Vec<Sent<'a>>) {
         let Some(connection) = event.connection else {
             return;
         };
@@ -196,7 +210,7 @@ impl<'a> Digest<'a> {
                 match validate::client_message(text, &[]) {
                     Some(ClientMessage::Hello(hello)) if first => talk.hello = Some((index, hello)),
                     Some(ClientMessage::Hello(_)) => {}
-                    _ => sent.push((index, connection, text)),
+                    message => sent.push((index, connection, text, message)),
                 }
             }
             What::SentBytes { .. } => self.talks[connection.0].said = true,
@@ -214,11 +228,10 @@ impl<'a> Digest<'a> {
                 self.overlong.push(event);
             }
             Some(ServerMessage::OpEcho(echo)) => {
-                let pieces = Pieces::new(&echo.op);
                 let mut echo = Echo {
                     event,
                     echo,
-                    pieces,
+                    values: values(&echo.op),
                     is_first: false,
                 };
                 let place = self.echoes.len();
@@ -238,16 +251,17 @@ impl<'a> Digest<'a> {
         }
     }
 
-    fn submitted(&mut self, index: usize, connection: Connection, text: &str) {
-        let on: &[Profile] = match self.talks[connection.0].is_on(Profile::Runs) {
-            true => &[Profile::Runs],
-            false => &[],
+    fn submitted(&mut self, (index, connection, text, message): Sent<'_>) {
+        let message = match self.talks[connection.0].is_on(Profile::Runs) {
+            true => validate::client_message(text, &[Profile::Runs]),
+            false => message,
         };
-        match validate::client_message(text, on) {
+        match message {
             Some(ClientMessage::Op(message)) => {
                 let submission = Submission {
                     event: index,
                     connection,
+                    values: values(&message.op),
                     message,
                     refused: None,
                 };
@@ -273,10 +287,10 @@ impl<'a> Digest<'a> {
     }
 
     /// What is known of a seq: the echo that first told it, and the element.
-    pub(super) fn known(&self, doc_id: &Name, seq: u64) -> Option<(&Echo<'a>, Piece<'a>)> {
+    pub(super) fn known(&self, doc_id: &Name, seq: u64) -> Option<(&Echo<'a>, Piece<'_>)> {
         let &(place, element) = self.by_seq.get(doc_id)?.get(&seq)?;
         let echo = &self.echoes[place];
-        Some((echo, echo.pieces.at(element)?))
+        Some((echo, echo.pieces().at(element)?))
     }
 
     /// The submissions under an echo's key that precede it.
@@ -294,12 +308,8 @@ impl<'a> Digest<'a> {
         echo: &OpEcho,
         before: usize,
     ) -> impl Iterator<Item = &Submission> {
-        let key = (
-            echo.doc_id.clone(),
-            echo.origin_client_id.clone(),
-            echo.client_msg_id.clone(),
-        );
-        let under_key = self.by_key.get(&key).map_or(&[][..], Vec::as_slice);
+        let under_key = self.by_key.get(&key_of(echo));
+        let under_key = under_key.map_or(&[][..], Vec::as_slice);
         let inserting = match &echo.op {
             Op::Ins(insert) => self
                 .by_element

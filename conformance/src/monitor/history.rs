@@ -9,7 +9,6 @@ use collab_spec::report::Breach;
 
 use super::breach;
 use super::digest::{Digest, Echo, OpKey, Submission};
-use super::pieces::Pieces;
 use crate::ids;
 use crate::trace::What;
 use crate::validate::shortened;
@@ -32,7 +31,7 @@ pub(super) fn one_order(digest: &Digest<'_>) -> Vec<Breach> {
     for this in &digest.echoes {
         let differs = this.seqs().find_map(|(seq, element)| {
             let (first, piece) = digest.known(&this.echo.doc_id, seq)?;
-            let same = Some(piece) == this.pieces.at(element)
+            let same = Some(piece) == this.pieces().at(element)
                 && first.echo.origin_client_id == this.echo.origin_client_id
                 && first.echo.client_msg_id == this.echo.client_msg_id;
             (!same).then_some((seq, first))
@@ -55,26 +54,31 @@ pub(super) fn one_order(digest: &Digest<'_>) -> Vec<Breach> {
 
 /// The requirement that is broken where two echoes say different things of one seq.
 fn order_rule(digest: &Digest<'_>, first: &Echo<'_>, this: &Echo<'_>) -> &'static str {
-    let run = first.pieces.len() > 1 || this.pieces.len() > 1;
+    let run = first.pieces().len() > 1 || this.pieces().len() > 1;
     if !run || first.key() != this.key() {
         return ids::SEQ_ONE_ORDER;
     }
-    let has_runs = |echo: &Echo<'_>| {
-        let talk = digest.talk_of(echo.event);
-        talk.is_some_and(|talk| talk.is_on(Profile::Runs))
-    };
-    match has_runs(first) && has_runs(this) {
+    match has_runs(digest, first) && has_runs(digest, this) {
         true => ids::RUNS_REPLAY_INSIDE,
         false => ids::RUNS_SPLIT,
     }
+}
+
+/// Whether an echo came where the profile `runs` is on.
+fn has_runs(digest: &Digest<'_>, echo: &Echo<'_>) -> bool {
+    let talk = digest.talk_of(echo.event);
+    talk.is_some_and(|talk| talk.is_on(Profile::Runs))
 }
 
 /// Every echo is of an op that was submitted before, and that the server need not refuse. Of an op of
 /// several elements it is as much as its connection has to get.
 pub(super) fn faithful(digest: &Digest<'_>) -> Vec<Breach> {
     let mut found = Vec::new();
-    for this in digest.echoes.iter().filter(|this| this.is_first) {
-        if !digest.is_fresh(&this.echo.doc_id) {
+    for this in &digest.echoes {
+        // What another connection was told before is compared with that, unless it was told in other
+        // pieces.
+        let again = !this.is_first && this.pieces().len() == 1 && !has_runs(digest, this);
+        if again || !digest.is_fresh(&this.echo.doc_id) {
             continue;
         }
         let seq = this.echo.server_seq.value();
@@ -122,22 +126,19 @@ fn is_echo_of(digest: &Digest<'_>, echo: &Echo<'_>, submission: &Submission) -> 
     if submission.message.op == echo.echo.op {
         return true;
     }
-    let whole = Pieces::new(&submission.message.op);
-    let Some(from) = whole.holds(&echo.pieces) else {
+    let whole = submission.pieces();
+    let Some(from) = whole.holds(echo.pieces()) else {
         return false;
     };
-    let runs = digest.talk_of(echo.event);
-    match runs.is_some_and(|talk| talk.is_on(Profile::Runs)) {
-        true => from > 0 && from + echo.pieces.len() == whole.len(),
-        false => echo.pieces.len() == 1,
+    match has_runs(digest, echo) {
+        true => from > 0 && from + echo.pieces().len() == whole.len(),
+        false => echo.pieces().len() == 1,
     }
 }
 
 /// The requirement that is broken where an echo is not what was submitted.
 fn faith_rule(digest: &Digest<'_>, echo: &Echo<'_>, sent: &Op) -> &'static str {
-    let talk = digest.talk_of(echo.event);
-    let runs = talk.is_some_and(|talk| talk.is_on(Profile::Runs));
-    match (sent.elements() > 1, runs) {
+    match (sent.elements() > 1, has_runs(digest, echo)) {
         (false, _) => ids::ECHO_FAITHFUL,
         (true, true) => ids::RUNS_ONE_ECHO,
         (true, false) => ids::RUNS_SPLIT,
@@ -155,7 +156,7 @@ struct Seen<'a> {
 /// One op has its seqs once: under its `client_msg_id`, and as the insert of its elements.
 pub(super) fn one_seq_an_op(digest: &Digest<'_>) -> Vec<Breach> {
     let mut keys: HashMap<OpKey, Seen<'_>> = HashMap::new();
-    let mut elements: HashMap<(&Name, (u64, &Name)), (u64, &Echo<'_>)> = HashMap::new();
+    let mut elements = HashMap::new();
     let mut found = Vec::new();
     for this in digest.echoes.iter().filter(|this| this.is_first) {
         let Some((after, submission)) = begins(digest, this) else {
@@ -203,25 +204,25 @@ pub(super) fn one_seq_an_op(digest: &Digest<'_>) -> Vec<Breach> {
 /// The seq before the first one of the op that an echo is of, and its submission.
 fn begins<'a>(digest: &'a Digest<'_>, echo: &Echo<'_>) -> Option<(u64, &'a Submission)> {
     digest.under_key(echo).find_map(|submission| {
-        let from = match submission.message.op == echo.echo.op {
-            true => 0,
-            false => Pieces::new(&submission.message.op).holds(&echo.pieces)?,
-        };
-        let elements = from + echo.pieces.len();
+        let from = submission.pieces().holds(echo.pieces())?;
+        let elements = from + echo.pieces().len();
         let after = echo.echo.server_seq.value().checked_sub(elements)?;
         Some((after, submission))
     })
 }
 
+/// A document and the id of one of its elements.
+type ElementKey<'a> = (&'a Name, (u64, &'a Name));
+
 /// The first element of an echo that had another seq before.
 fn taken<'a>(
-    elements: &mut HashMap<(&'a Name, (u64, &'a Name)), (u64, &'a Echo<'a>)>,
+    elements: &mut HashMap<ElementKey<'a>, (u64, &'a Echo<'a>)>,
     this: &'a Echo<'a>,
 ) -> Option<(&'a Echo<'a>, &'static str, String)> {
     let mut clash = None;
     for (seq, element) in this.seqs() {
         let Some(piece) = this
-            .pieces
+            .pieces()
             .at(element)
             .filter(|piece| piece.insert.is_some())
         else {
@@ -231,7 +232,7 @@ fn taken<'a>(
             .entry((&this.echo.doc_id, piece.id))
             .or_insert((seq, this));
         if known != seq && clash.is_none() {
-            let run = first.pieces.len() > 1 || this.pieces.len() > 1;
+            let run = first.pieces().len() > 1 || this.pieces().len() > 1;
             let requirement = match (first.echo.op == this.echo.op, run) {
                 (true, _) => ids::SUBMIT_SAME_INSERT,
                 (false, true) => ids::RUNS_OVERLAP,

@@ -9,7 +9,7 @@ use collab_spec::report::Breach;
 
 use super::breach;
 use super::digest::{Digest, Talk};
-use super::pieces::Pieces;
+use super::pieces::{Pieces, values};
 use crate::ids;
 use crate::trace::{Connection, What};
 
@@ -224,6 +224,11 @@ impl Listener<'_> {
     /// An echo at or below the last seq: right only as the answer to an op sent again here.
     fn repeat(&mut self, event: usize, echo: &OpEcho) {
         let seq = echo.server_seq.value();
+        if self.is_part_of_an_answer(event, echo) {
+            let what = format!("the answer with the seq {seq} is a part of the op alone");
+            self.wrong(ids::RUNS_ANSWER, event, what);
+            return;
+        }
         let (mut here, mut anywhere) = (0, 0);
         let submissions = self.digest.submissions_of(echo, event);
         for submission in submissions.filter(|submission| submission.refused.is_none()) {
@@ -263,10 +268,31 @@ impl Listener<'_> {
         self.is_original(event, echo);
     }
 
+    /// Whether an echo is of some elements of an op that was sent here, and not of all.
+    fn is_part_of_an_answer(&self, event: usize, echo: &OpEcho) -> bool {
+        let values = values(&echo.op);
+        let part = Pieces::new(&echo.op, &values);
+        let Some((_, hello)) = &self.talk.hello else {
+            return false;
+        };
+        // Whomever the echo names as its origin, what was sent here was this client's.
+        let (doc_id, client_id) = (hello.doc_id.clone(), hello.client_id.clone());
+        let key = (doc_id, client_id, echo.client_msg_id.clone());
+        let places = self.digest.by_key.get(&key).into_iter().flatten();
+        let mut submissions = places.map(|place| &self.digest.submissions[*place]);
+        submissions.any(|submission| {
+            submission.connection == self.connection
+                && submission.event < event
+                && submission.pieces().len() > part.len()
+                && submission.pieces().holds(part).is_some()
+        })
+    }
+
     /// The answer to an op that was sent again is its echo, whole.
     fn is_original(&mut self, event: usize, echo: &OpEcho) {
         let seq = echo.server_seq.value();
-        let pieces = Pieces::new(&echo.op);
+        let values = values(&echo.op);
+        let pieces = Pieces::new(&echo.op, &values);
         let differs = (0..pieces.len()).find_map(|back| {
             let known = self.digest.known(&echo.doc_id, seq.checked_sub(back)?)?;
             let (original, piece) = known;

@@ -8,7 +8,7 @@ use collab_spec::report::Breach;
 
 use super::breach;
 use super::digest::Digest;
-use super::pieces::Pieces;
+use super::pieces::{Pieces, values};
 use crate::ids;
 use crate::trace::What;
 use crate::validate::shortened;
@@ -157,7 +157,8 @@ fn element_words(element: Option<Element<'_>>) -> String {
 fn counted(ops: &[Op]) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for op in ops {
-        let pieces = Pieces::new(op);
+        let values = values(op);
+        let pieces = Pieces::new(op, &values);
         if pieces.len() > MOST_PENDING {
             *counts.entry(json(op)).or_default() += 1;
             continue;

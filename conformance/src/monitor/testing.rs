@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::check;
-use crate::trace::{Connection, Received, Trace, What};
+use crate::trace::{Connection, Received, ServerEvent, Trace, What};
 
 /// The document of all traces here.
 pub(super) const DOC: &str = "doc-t";
@@ -52,6 +52,17 @@ impl Tape {
             .or_insert_with(|| self.trace.add_connection(name));
         let at = Duration::from_millis(self.trace.events.len() as u64);
         self.trace.push(at, Some(connection), what);
+        self
+    }
+
+    pub(super) fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
+    /// Something that the suite does to the server.
+    pub(super) fn server(&mut self, event: ServerEvent) -> &mut Self {
+        let at = Duration::from_millis(self.trace.events.len() as u64);
+        self.trace.push(at, None, What::Server(event));
         self
     }
 

@@ -44,9 +44,9 @@ pub(super) fn resyncs(digest: &Digest<'_>) -> Vec<Breach> {
                 && let Some((echo, piece)) = digest.known(doc_id, reached + 1)
             {
                 // The whole op where it begins here, else the element alone.
-                if echo.pieces.at(0) == Some(piece) && reached + echo.pieces.len() <= wanted {
+                if echo.pieces().at(0) == Some(piece) && reached + echo.pieces().len() <= wanted {
                     model.integrate(&echo.echo.op);
-                    reached += echo.pieces.len();
+                    reached += echo.pieces().len();
                 } else {
                     model.integrate(&piece.op());
                     reached += 1;

@@ -136,12 +136,16 @@ impl Case {
         CaseReport {
             id: format!("properties/{}", self.kind.name()),
             title: format!("the random history of seed {} ends in one text", self.seed),
+            file: None,
             verdict,
             profile: Profile::Core,
             needs: Vec::new(),
             requirements: Vec::new(),
             duration_ms: 0,
             message: played.harness.clone(),
+            repeats: None,
+            measurements: Vec::new(),
+            exit: None,
             breaches: played.breaches.clone(),
             frames: played.trace.report(),
         }

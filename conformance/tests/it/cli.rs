@@ -49,6 +49,7 @@ fn wrong_usage_is_2_with_a_sentence() {
     );
     assert_stops(&["run", "--timeout-scale", "0"], 2, "between 0.01 and 1000");
     assert_stops(&["run", "--test-threads", "0"], 2, "1 or more");
+    assert_stops(&["run", "--repeat", "0"], 2, "1 or more");
     assert_stops(&["run", "--format", "xml"], 2, "pretty, terse or json");
     assert_stops(
         &["run", "--report", "/no/such/folder/r.json"],
@@ -86,14 +87,24 @@ fn the_built_in_server_passes_and_the_report_says_so() {
     let path = folder.join("report.json");
     let text = stdout(&["run", "http/", "--report", path.to_str().unwrap()], 0);
     assert!(text.contains(" passed"), "{text}");
-    let profiles = "the server offers the profiles: core, resume, state, presence";
+    let profiles = "the server offers the profiles: core, resume, state, runs, presence";
     assert!(text.contains(profiles), "{text}");
     let report: serde_json::Value =
         serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
     assert_eq!(report["version"], 1);
-    assert_eq!(report["profiles"].as_array().unwrap().len(), 4);
+    assert_eq!(report["profiles"].as_array().unwrap().len(), 5);
     assert!(report["summary"]["pass"].as_u64().unwrap() > 0);
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn cases_are_played_as_often_as_is_said_and_listed_once() {
+    let only = ["run", "--repeat", "3", "--exact", "http/health-ok"];
+    let text = stdout(&only, 0);
+    assert!(text.contains("running 3 tests"), "{text}");
+    assert!(text.contains("    1 passed"), "{text}");
+    let list = stdout(&[&only[..], &["--list"]].concat(), 0);
+    assert_eq!(list.matches("http/health-ok").count(), 1, "{list}");
 }
 
 #[test]
@@ -125,7 +136,8 @@ fn schemas_are_written() {
     let folder = std::env::temp_dir().join(format!("collab-schemas-{}", std::process::id()));
     let text = stdout(&["schemas", "--out", folder.to_str().unwrap()], 0);
     assert!(text.starts_with("wrote "), "{text}");
-    assert!(folder.join("op_echo.schema.json").exists());
+    assert!(folder.join("schemas/op_echo.schema.json").exists());
+    assert!(folder.join("asyncapi.json").exists() && folder.join("openapi.json").exists());
     std::fs::remove_dir_all(&folder).unwrap();
 }
 

@@ -5,6 +5,7 @@
 
 mod cli;
 mod coverage;
+mod exec;
 mod mutants;
 mod null;
 mod offers;

@@ -1,5 +1,8 @@
 //! The player says which step failed and why, and the outcome becomes the right verdict.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use collab_conformance::case::Case;
 use collab_conformance::outcome::{Failure, Outcome};
 use collab_conformance::runner::Options;
@@ -165,4 +168,44 @@ async fn outcomes_become_verdicts() {
     ] {
         assert_eq!(play(case).await.verdict, verdict);
     }
+}
+
+#[tokio::test]
+async fn repeated_cases_are_counted_and_the_worst_counts() {
+    let played = Arc::new(AtomicUsize::new(0));
+    let sometimes = Case::code("t/sometimes", "now and then", &[], move |_| {
+        let number = played.fetch_add(1, Ordering::SeqCst);
+        async move {
+            match number % 3 {
+                1 => Err(Failure::breach("seq.dense", format!("number {number}"))),
+                _ => Ok(()),
+            }
+        }
+    });
+    let always = Case::code("t/always", "every time", &[], |_| async { Ok(()) });
+    let options = Options {
+        repeat: 7,
+        concurrency: 1,
+        ..Options::default()
+    };
+    let report = collab_conformance::run(start().await, &[sometimes, always], options)
+        .await
+        .unwrap();
+    let [sometimes, always] = &report.cases[..] else {
+        panic!("{:?}", report.cases);
+    };
+    let counted = |case: &CaseReport| {
+        let repeats = case.repeats.unwrap();
+        (repeats.failed, repeats.played)
+    };
+    assert_eq!(
+        (sometimes.verdict, counted(sometimes)),
+        (Verdict::Fail, (2, 7))
+    );
+    assert_eq!(sometimes.breaches[0].what, "number 1");
+    assert_eq!((always.verdict, counted(always)), (Verdict::Pass, (0, 7)));
+    assert_eq!((report.summary.fail, report.summary.pass), (1, 1));
+    let text = collab_conformance::report::summary_text(&report);
+    let rates = "not passed every time:\n  t/sometimes  2 of 7 failed\n\n";
+    assert!(text.contains(rates), "{text}");
 }

@@ -90,6 +90,8 @@ fn each_library_stays_in_its_file() {
     assert_only("conformance", "proptest", &["properties/generate.rs"]);
     assert_only("conformance", "ureq", &["http.rs"]);
     assert_only("conformance", "tokio_rustls", &["dial.rs", "target.rs"]);
+    let rustix = ["exec/process.rs", "exec/memory.rs"];
+    assert_only("conformance", "rustix", &rustix);
     assert_only("conformance", "axum", &[]);
     assert_only("reference", "axum", &["http.rs"]);
     assert_only("reference", "tokio_tungstenite", &["connection.rs"]);

@@ -9,6 +9,7 @@ mod profiles;
 mod program;
 mod rebuild;
 mod resume;
+mod runs;
 mod server;
 mod slow;
 mod state;

@@ -32,6 +32,11 @@ async fn health_and_plain_requests() {
             "426",
             "13",
         ),
+        (
+            "GET /ws HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13",
+            "400",
+            "Sec-WebSocket-Key",
+        ),
         ("GET /other HTTP/1.1", "404", ""),
     ] {
         let mut socket = TcpStream::connect(server.address).await.unwrap();

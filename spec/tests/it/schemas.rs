@@ -93,3 +93,22 @@ fn unions_hold_every_message() {
         assert!(tags.iter().all(|tag| tag.is_string()), "{union}: {tags:?}");
     }
 }
+
+/// The draft drops what stands beside a `$ref`.
+#[test]
+fn nothing_stands_beside_a_reference() {
+    fn check(file: &str, value: &Value) {
+        match value {
+            Value::Object(fields) => {
+                let beside = fields.len() - usize::from(fields.contains_key("$ref"));
+                assert!(beside == 0 || beside == fields.len(), "{file}: {value}");
+                fields.values().for_each(|inner| check(file, inner));
+            }
+            Value::Array(items) => items.iter().for_each(|inner| check(file, inner)),
+            _ => {}
+        }
+    }
+    for file in schema::all() {
+        check(&file.file_name, &file.schema);
+    }
+}

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use collab_spec::message::{ClientMessage, SingleOp};
+use collab_spec::message::ClientMessage;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::Value;
@@ -15,9 +15,10 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::document::{Document, Member, Outbox, Refusal};
+use super::document::{Document, Member, Refusal};
+use super::outbox::Outbox;
 use super::profiles::On;
-use super::{Fault, Toy};
+use super::{Fault, Toy, runs};
 
 type Socket = WebSocketStream<TcpStream>;
 type Shared = Arc<Mutex<Document>>;
@@ -51,7 +52,7 @@ pub(super) async fn serve(toy: &Arc<Toy>, mut stream: TcpStream) {
     let limit = match toy.fault {
         Some(Fault::TooBigTaken) => None,
         Some(Fault::SmallLimit) => Some(32 << 10),
-        _ => Some(1 << 20),
+        _ => Some(runs::MAX_MESSAGE),
     };
     let config = WebSocketConfig::default()
         .max_message_size(limit)
@@ -77,6 +78,10 @@ pub(super) async fn serve(toy: &Arc<Toy>, mut stream: TcpStream) {
     let end = tokio::select! {
         end = session.read(&mut reader) => end,
         end = writer.run() => end,
+        refusal = toy.ending() => {
+            outbox.clear();
+            End::Refused(refusal)
+        }
     };
     if let Some((document, doc_id, _)) = &session.joined {
         let clean = matches!(end, End::Closed);
@@ -217,6 +222,9 @@ impl Session<'_> {
             } else {
                 reader.next().await
             };
+            if let (Some(life), Some(Ok(message))) = (self.toy.life, &message) {
+                life.meet(message).await;
+            }
             let result = match message {
                 None | Some(Err(Error::ConnectionClosed | Error::Io(_))) => return End::Left,
                 Some(Err(Error::Capacity(_))) => Err((1009, "too big")),
@@ -333,14 +341,17 @@ impl Session<'_> {
         if !known && value.is_object() && self.has(Fault::UnknownTypeIgnored) {
             return Ok(());
         }
-        let Ok(message) = serde_json::from_value::<ClientMessage<SingleOp>>(value.clone()) else {
+        if self.has(Fault::EmptyIgnored) && self.on.runs && runs::is_empty(&value) {
+            return Ok(());
+        }
+        let Some(message) = runs::read(value.clone(), self.on.runs, self.toy.fault) else {
             return match self.toy.fault {
                 Some(Fault::InvalidIgnored) => Ok(()),
                 Some(Fault::InvalidPolicy) => Err((1008, "invalid")),
                 _ => Err((1002, "does not fit its schema")),
             };
         };
-        match (ClientMessage::from(message), self.joined.clone()) {
+        match (message, self.joined.clone()) {
             (ClientMessage::Hello(_), Some(_)) if self.has(Fault::SecondHelloIgnored) => Ok(()),
             (ClientMessage::Hello(_), Some(_)) if !self.has(Fault::SecondHelloJoins) => {
                 Err((1003, "second hello"))
@@ -386,11 +397,17 @@ impl Session<'_> {
                 if !named && !self.has(Fault::OpEpochAnyShape) {
                     return Err((1002, "epoch is no name"));
                 }
+                if self.has(Fault::MaxRunEarly) {
+                    runs::check_size(&op.op, self.toy.fault)?;
+                }
                 if op.doc_id.as_str() != doc_id && !self.has(Fault::OtherDocTaken) {
                     return Err((1008, "other doc_id"));
                 }
                 if op.client_id.as_str() != client_id && !self.has(Fault::OtherClientTaken) {
                     return Err((1008, "other client_id"));
+                }
+                if !self.has(Fault::MaxRunLate) {
+                    runs::check_size(&op.op, self.toy.fault)?;
                 }
                 let current = document.lock().unwrap().epoch.clone();
                 let other = named && epoch.is_some_and(|epoch| *epoch != current.as_str());
@@ -407,7 +424,11 @@ impl Session<'_> {
                 value["doc_id"] = doc_id.into();
                 let newest = {
                     let mut document = document.lock().unwrap();
+                    let head = document.head;
                     document.submit(self.number, &value, op.op)?;
+                    if let Some(life) = self.toy.life.filter(|_| document.head > head) {
+                        life.keep(&value);
+                    }
                     document.newest()
                 };
                 if self.has(Fault::EchoEverywhere)

@@ -1,0 +1,188 @@
+//! What the command takes.
+//!
+//! Deliberately absent: what it does (see `main`).
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+const AFTER_HELP: &str = "\
+Exit codes:
+  0 every MUST held   1 the server failed
+  2 wrong usage       3 no server there, or the suite itself failed
+
+Examples:
+  collab-conformance                      play against the built-in server
+  collab-conformance run --url ws://127.0.0.1:8000/ws
+  collab-conformance run --url wss://a.example/ws --header Origin=https://b.c
+  collab-conformance run --exec './my-server --port {port}'
+  collab-conformance run --report r.json sync/
+  collab-conformance explain sync.replay-exact";
+
+const PROPERTIES_HELP: &str = "\
+A seed makes the same histories for ever. The seed of a fault is printed;
+with it and --cases 1 the faulty history alone is played.
+
+Exit codes:
+  0 no history went wrong   1 the server failed
+  2 wrong usage, or the histories were too few to show anything
+  3 no server there, or the suite itself failed";
+
+/// Plays the conformance cases of the collaborative text protocol against a server.
+#[derive(Parser)]
+#[command(version, after_help = AFTER_HELP, args_conflicts_with_subcommands = true)]
+#[command(max_term_width = 80, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) run: Run,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Play the cases (this is done without a command, too)
+    Run(Box<Run>),
+    /// Play random histories of many clients, and make small what goes wrong
+    Properties(Box<Properties>),
+    /// Name the cases, or the requirements with their cases
+    List {
+        /// The requirements instead
+        #[arg(long)]
+        requirements: bool,
+    },
+    /// Say what stands behind a requirement's or a case's id
+    Explain {
+        /// Such as `sync.replay-exact` or `sync/replay-middle`
+        #[arg(value_name = "REQUIREMENT-OR-CASE")]
+        id: String,
+    },
+    /// Write the JSON Schemas, and the AsyncAPI and OpenAPI documents
+    Schemas {
+        /// The folder to write them into
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+    /// Serve as the built-in server does, until SIGTERM or SIGINT
+    #[command(hide = true)]
+    Serve {
+        /// The port; 0 takes a free one
+        #[arg(long, default_value_t = 0)]
+        port: u16,
+    },
+    /// Work with scenario files
+    #[command(subcommand)]
+    Scenarios(Scenarios),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Scenarios {
+    /// Check scenario files against their schema and the specification
+    Validate {
+        /// The files
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+}
+
+#[derive(Args)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct Run {
+    /// Play only cases with one of these in their id
+    pub(crate) filter: Vec<String>,
+    #[command(flatten)]
+    pub(crate) reach: Reach,
+    /// Play only this profile's cases (repeatable)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) profile: Vec<String>,
+    /// Fail where the server does not offer this profile (repeatable)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) require_profile: Vec<String>,
+    /// Play this scenario file, not the suite's cases (repeatable)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) scenario: Vec<PathBuf>,
+    /// Seed the random histories of properties/
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Write the results as JSON
+    #[arg(long, value_name = "FILE.json")]
+    pub(crate) report: Option<PathBuf>,
+    /// Take the filters for whole ids
+    #[arg(long)]
+    pub(crate) exact: bool,
+    /// Leave out cases with this in their id
+    #[arg(long, value_name = "FILTER")]
+    pub(crate) skip: Vec<String>,
+    /// Name the cases that would be played
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// Play each case so often
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) repeat: usize,
+    /// Cases played at once
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub(crate) test_threads: usize,
+    /// pretty, terse or json
+    #[arg(long, value_name = "FORMAT", default_value = "pretty")]
+    pub(crate) format: String,
+    /// Show one character a case (--format terse)
+    #[arg(short, long, conflicts_with = "format")]
+    pub(crate) quiet: bool,
+    /// Nothing is captured; taken for the sake of habit
+    #[arg(long, hide = true)]
+    pub(crate) nocapture: bool,
+    /// Show what each requirement came to
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+}
+
+/// How the server is reached.
+#[derive(Args)]
+pub(crate) struct Reach {
+    /// The server's WebSocket URL [default: built in]
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<String>,
+    /// Start the server; {port} stands for a free port
+    #[arg(long, value_name = "CMD")]
+    pub(crate) exec: Option<String>,
+    /// Send a header with each request (repeatable)
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) header: Vec<String>,
+    /// Trust these certificates too, for wss://
+    #[arg(long, value_name = "FILE.pem")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Multiply every deadline
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
+    pub(crate) timeout_scale: f64,
+}
+
+#[derive(Args)]
+#[command(after_help = PROPERTIES_HELP)]
+pub(crate) struct Properties {
+    #[command(flatten)]
+    pub(crate) reach: Reach,
+    /// The seed of the first history [default: a random one]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// How many histories are played
+    #[arg(long, value_name = "N", default_value_t = 350)]
+    pub(crate) cases: u64,
+    /// Begin no further history after so long
+    #[arg(long, value_name = "SECS")]
+    pub(crate) time_budget: Option<u64>,
+    /// Play only this kind of history (repeatable)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) kind: Vec<String>,
+    /// Histories played at once
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub(crate) test_threads: usize,
+    /// Make a fault small for so long at most
+    #[arg(long, value_name = "SECS", default_value_t = 30)]
+    pub(crate) shrink_secs: u64,
+    /// Write a fault as a scenario file below this folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Show what the histories have brought about
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+}
