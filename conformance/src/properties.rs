@@ -18,6 +18,7 @@ mod replica;
 mod right;
 mod scenario;
 pub mod search;
+pub mod server;
 pub mod shrink;
 mod wait;
 
@@ -36,6 +37,7 @@ use crate::outcome::{Failure, Outcome};
 use crate::trace::{Event, Trace, What};
 use activity::Activity;
 use plan::Plan;
+use server::End;
 
 /// What came of a plan.
 #[derive(Clone, Debug)]
@@ -52,9 +54,24 @@ pub struct Played {
     pub trace: Trace,
     /// What was brought about.
     pub activity: Activity,
+    /// How the server failed as a whole, where it did.
+    pub end: Option<End>,
 }
 
 impl Played {
+    /// Nothing was played.
+    fn nothing(why: String) -> Self {
+        Self {
+            breaches: Vec::new(),
+            harness: Some(why),
+            timed_out: false,
+            waited_on: None,
+            trace: Trace::default(),
+            activity: Activity::default(),
+            end: None,
+        }
+    }
+
     /// The first MUST that the server broke.
     pub fn broken(&self) -> Option<&Breach> {
         self.breaches.iter().find(|breach| binds(breach))
@@ -101,6 +118,7 @@ pub async fn play(plan: &Plan, context: &Context, how: &How) -> Played {
         waited_on,
         trace,
         activity,
+        end: None,
     }
 }
 

@@ -103,7 +103,7 @@ pub fn reach_options(url: Option<&str>, command: Option<&str>) -> String {
 }
 
 /// An option as a shell takes it.
-fn option(name: &str, value: &str) -> String {
+pub fn option(name: &str, value: &str) -> String {
     // What can't be quoted is shown as it is.
     match shlex::try_quote(value) {
         Ok(quoted) => format!("{name} {quoted}"),

@@ -2,7 +2,6 @@
 //!
 //! More of them, and what goes wrong made small: `collab-conformance properties`.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use collab_spec::report::Breach;
@@ -13,6 +12,7 @@ use crate::ids;
 use crate::monitor;
 use crate::outcome::{Failure, Outcome};
 use crate::properties::activity::Activity;
+use crate::properties::server::Server;
 use crate::properties::shrink::shrink;
 use crate::properties::{How, Kind, plan_of, play, play_here, search};
 
@@ -33,9 +33,9 @@ fn case(kind: Kind) -> Case {
     let case = Case::code(&id, title, requirements, move |context| {
         histories(context, kind)
     });
-    match kind.needs() {
+    match kind.profiles() {
         [] => case,
-        // The profile that the kind is about stands first in its list of needs.
+        // All of them, so that the case says the same of every server.
         [profile, others @ ..] => case.profile(*profile).needs(others),
     }
 }
@@ -88,7 +88,7 @@ fn own_seed(kind: Kind) -> u64 {
 async fn histories(context: Context, kind: Kind) -> Outcome {
     let first = context.seed().unwrap_or_else(|| own_seed(kind));
     let how = How {
-        offered: kind.needs().to_vec(),
+        offered: kind.profiles().to_vec(),
         chaos: false,
     };
     let mut activity = Activity::default();
@@ -114,7 +114,7 @@ async fn histories(context: Context, kind: Kind) -> Outcome {
     if context.seed().is_some() {
         return Ok(());
     }
-    match kind.lacks(&activity).first() {
+    match kind.lacks(&activity, &how.offered).first() {
         Some(count) => Err(Failure::Harness(format!(
             "the histories had no {}",
             count.words()
@@ -126,8 +126,8 @@ async fn histories(context: Context, kind: Kind) -> Outcome {
 /// Makes a fault small, and plays it once more, so that its frames are in this case's trace.
 async fn made_small(context: &Context, found: &search::Case, how: &How) -> Failure {
     let within = context.scaled(SHRINKING);
-    let target = Arc::new(context.target().clone());
-    let shrunk = shrink(found, &target, how, context.scale(), within).await;
+    let server = Server::from(context.target());
+    let shrunk = shrink(found, &server, how, context.scale(), within).await;
     let again = play_here(&shrunk.case.plan, context, how).await;
     let command = format!(
         "properties --kind {} --seed {} --cases 1",
@@ -164,7 +164,7 @@ mod tests {
         assert!(
             Kind::ALL
                 .iter()
-                .all(|kind| !kind.needs().contains(&Profile::Core))
+                .all(|kind| !kind.profiles().contains(&Profile::Core))
         );
     }
 }

@@ -299,6 +299,9 @@ impl Play<'_> {
                 .into());
         }
         self.activity.add(Count::Compared);
+        let has_replayed = replayed.is_some();
+        self.activity
+            .add_all(Count::ReplaysCompared, u64::from(has_replayed));
         Ok(())
     }
 

@@ -123,7 +123,6 @@ impl Play<'_> {
         present.link = Some(number);
         present.links.push(number);
         present.has_joined = true;
-        present.shown = None;
         match back.breaks_after {
             Some(messages) => self.break_in_sync(member, number, messages).await,
             None if waits => self.synced(member).await,
@@ -167,7 +166,6 @@ impl Play<'_> {
         }
         let present = &mut self.members[member];
         present.link = None;
-        present.shown = None;
         let document = &self.documents[self.plan.members[member].document];
         let present = &mut self.members[member];
         let on_its_way = |place: &&usize| document.made[**place].sent_on.contains(&number);

@@ -9,10 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use collab_spec::id::{ElementId, Name, ParentId};
 use collab_spec::message::Op;
 use collab_spec::profile::Profile;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::activity::{Activity, Count};
 use super::document::Document;
+use super::generate::PASTE;
 use super::link::{Link, Trouble};
 use super::plan::{Act, Place, Plan, Return, Sending, Step};
 use super::replica::Replica;
@@ -90,8 +91,6 @@ pub(super) struct Present {
     pub(super) links: Vec<usize>,
     pub(super) has_joined: bool,
     pub(super) profiles: Vec<Profile>,
-    /// What it has shown on its connection.
-    pub(super) shown: Option<Value>,
 }
 
 impl<'a> Play<'a> {
@@ -106,7 +105,6 @@ impl<'a> Play<'a> {
             links: Vec::new(),
             has_joined: false,
             profiles: member.profiles.clone(),
-            shown: None,
         };
         Self {
             plan,
@@ -178,7 +176,7 @@ impl<'a> Play<'a> {
                 }
                 let parent = self.parent(member, at);
                 let as_run = *as_run && self.has_runs(member);
-                self.note_insert(member, &parent);
+                self.note_insert(member, &parent, text);
                 let replica = &mut self.members[member].replica;
                 let ops = replica.insert(parent, text, as_run);
                 self.edit(member, ops, step, *sending).await?;
@@ -268,12 +266,14 @@ impl<'a> Play<'a> {
         Some((first, count as u64))
     }
 
-    fn note_insert(&mut self, member: usize, parent: &ParentId) {
+    fn note_insert(&mut self, member: usize, parent: &ParentId, text: &str) {
         let document = &self.documents[self.document_of(member)];
         let replica = &self.members[member].replica;
         let unseen = |(id, author): &&(ElementId, usize)| *author != member && !replica.knows(id);
         let siblings = document.children_of(parent).iter().filter(unseen).count();
         let under_tombstone = parent.element().is_some_and(|id| document.is_deleted(id));
+        let is_paste = text.chars().count() >= *PASTE.start();
+        self.activity.add_all(Count::Pastes, u64::from(is_paste));
         self.activity
             .add_all(Count::Siblings, u64::from(siblings > 0));
         self.activity
@@ -433,7 +433,6 @@ impl<'a> Play<'a> {
         {
             link.show(&state);
             self.activity.add(Count::Shown);
-            self.members[member].shown = Some(state);
         }
         Ok(())
     }

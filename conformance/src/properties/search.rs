@@ -1,7 +1,6 @@
 //! Plays many plans, one seed after the other, until one shows a fault or all are played.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use collab_spec::profile::Profile;
@@ -10,9 +9,8 @@ use futures_util::StreamExt as _;
 
 use super::activity::{Activity, Count};
 use super::plan::Plan;
-use super::{How, Kind, Played, plan_of, play};
-use crate::context::Context;
-use crate::target::Target;
+use super::server::{End, Server};
+use super::{How, Kind, Played, plan_of};
 
 /// What is played, and how.
 #[derive(Clone, Debug)]
@@ -40,6 +38,8 @@ pub struct Findings {
     pub cases: u64,
     /// What the plans of each kind have brought about.
     pub activity: BTreeMap<Kind, Activity>,
+    /// The profiles that the server offers.
+    pub offered: Vec<Profile>,
     /// The first plan that showed a fault.
     pub fault: Option<Case>,
 }
@@ -60,8 +60,8 @@ pub struct Case {
 impl Search {
     /// The kinds that say something of a server that offers these profiles.
     pub fn kinds_for(offered: &[Profile]) -> Vec<Kind> {
-        let says = |kind: &Kind| kind.needs().iter().all(|need| offered.contains(need));
-        Kind::ALL.into_iter().filter(says).collect()
+        let kinds = Kind::ALL.into_iter();
+        kinds.filter(|kind| kind.fits(offered)).collect()
     }
 
     /// The kind of a seed.
@@ -73,14 +73,17 @@ impl Search {
 
     /// Plays the plans in order, several at once. Stops at the first that shows a fault, or in which
     /// the harness fails.
-    pub async fn run(&self, target: &Arc<Target>) -> Findings {
+    pub async fn run(&self, server: &Server) -> Findings {
         let ends = self.time_budget.map(|budget| Instant::now() + budget);
         let in_time = || ends.is_none_or(|ends| Instant::now() < ends);
-        let mut findings = Findings::default();
+        let mut findings = Findings {
+            offered: self.how.offered.clone(),
+            ..Findings::default()
+        };
         let seeds = (0..self.cases).map(|case| self.seed.wrapping_add(case));
         let cases = seeds.take_while(|_| in_time()).filter_map(|seed| {
             let kind = self.kind(seed)?;
-            Some(self.case(target, kind, seed))
+            Some(self.case(server, kind, seed))
         });
         let mut played = futures_util::stream::iter(cases).buffered(self.concurrency.max(1));
         while let Some(case) = played.next().await {
@@ -92,13 +95,35 @@ impl Search {
                 break;
             }
         }
+        drop(played);
+        if let Some(case) = findings.fault.take() {
+            findings.fault = Some(self.alone(server, case).await);
+        }
         findings
     }
 
-    async fn case(&self, target: &Arc<Target>, kind: Kind, seed: u64) -> Case {
+    /// A fault that shows in one history alone, where one is near: what went wrong beside others may be
+    /// due to one of them, or take them.
+    async fn alone(&self, server: &Server, case: Case) -> Case {
+        let is_silent = matches!(case.played.end, Some(End::Silent));
+        if self.concurrency <= 1 || is_silent || case.played.broken().is_none() {
+            return case;
+        }
+        let near = self.concurrency.max(self.kinds.len());
+        for seed in (0..near as u64).map(|number| case.seed.wrapping_add(number)) {
+            if let Some(kind) = self.kind(seed) {
+                let alone = self.case(server, kind, seed).await;
+                if alone.played.broken().is_some() {
+                    return alone;
+                }
+            }
+        }
+        case
+    }
+
+    async fn case(&self, server: &Server, kind: Kind, seed: u64) -> Case {
         let plan = plan_of(kind, seed);
-        let context = Context::new(Arc::clone(target), self.timeout_scale);
-        let played = play(&plan, &context, &self.how).await;
+        let played = server.play(&plan, &self.how, self.timeout_scale).await;
         Case {
             kind,
             seed,
@@ -112,7 +137,7 @@ impl Findings {
     /// What no plan has brought about though its kind calls for it.
     pub fn lacking(&self) -> Vec<(Kind, Vec<Count>)> {
         let lacking = self.activity.iter();
-        let lacking = lacking.map(|(kind, activity)| (*kind, kind.lacks(activity)));
+        let lacking = lacking.map(|(kind, activity)| (*kind, kind.lacks(activity, &self.offered)));
         lacking.filter(|(_, lacking)| !lacking.is_empty()).collect()
     }
 
@@ -145,7 +170,10 @@ impl Case {
             message: played.harness.clone(),
             repeats: None,
             measurements: Vec::new(),
-            exit: None,
+            exit: match &played.end {
+                Some(End::Exit(exit)) => Some((**exit).clone()),
+                _ => None,
+            },
             breaches: played.breaches.clone(),
             frames: played.trace.report(),
         }
