@@ -112,6 +112,9 @@ pub(crate) struct Run {
     /// Name the cases that would be played
     #[arg(long)]
     pub(crate) list: bool,
+    /// Let messages come up to so much later
+    #[arg(long, value_name = "MS")]
+    pub(crate) jitter: Option<u64>,
     /// Play each case so often
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) repeat: usize,

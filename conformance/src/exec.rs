@@ -24,6 +24,7 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 
 use crate::http;
+use crate::proxy::{Plan, Proxy};
 use crate::recorder::Recorder;
 use crate::target::{Target, TargetError};
 use crate::wire::{Buffers, Wire};
@@ -59,6 +60,8 @@ pub struct Exec {
     url: Option<String>,
     like: Target,
     scale: f64,
+    /// What is done to the connections on their way, where something is.
+    plan: Option<Plan>,
     state: Mutex<State>,
 }
 
@@ -113,7 +116,7 @@ impl Exec {
         url: Option<&str>,
         like: &Target,
         scale: f64,
-    ) -> Result<Arc<Self>, TargetError> {
+    ) -> Result<Self, TargetError> {
         let line = Line::new(command)
             .map_err(|why| TargetError::new(format!("--exec can't be run: {why}")))?;
         if let Some(url) = url {
@@ -125,13 +128,23 @@ impl Exec {
             }
             Target::new(&url.replace(PORT, "1"))?;
         }
-        Ok(Arc::new(Self {
+        Ok(Self {
             line,
             url: url.map(str::to_owned),
             like: like.clone(),
             scale,
+            plan: None,
             state: Mutex::default(),
-        }))
+        })
+    }
+
+    /// The same command, where the connections to each instance go through a proxy of their own.
+    #[must_use]
+    pub fn through(self, plan: Plan) -> Self {
+        Self {
+            plan: Some(plan),
+            ..self
+        }
     }
 
     /// The command as it was given.
@@ -162,6 +175,7 @@ impl Exec {
             exec: Arc::clone(self),
             process,
             home,
+            proxy: None,
             target: Arc::new(self.like.clone()),
             started: Instant::now(),
             told: Mutex::default(),
@@ -175,13 +189,18 @@ impl Exec {
                 target.unwrap_or(Err(NotReady::Never(within)))
             }
         };
-        match ready {
-            Ok(target) => {
-                instance.target = Arc::new(target);
-                Ok(instance)
-            }
-            Err(why) => Err(self.never_ready(instance, port, why).await),
+        let mut target = match ready {
+            Ok(target) => target,
+            Err(why) => return Err(self.never_ready(instance, port, why).await),
+        };
+        if let Some(plan) = &self.plan {
+            let proxy = Proxy::start(&target.authority(), plan.clone()).await;
+            let proxy = proxy.map_err(|why| failed(format!("the proxy can't start: {why}")))?;
+            target = proxy.target(&target);
+            instance.proxy = Some(proxy);
         }
+        instance.target = Arc::new(target);
+        Ok(instance)
     }
 
     /// Makes a folder and keeps it among those that go with the suite, as [`Exec::spawn`] does.
@@ -358,6 +377,8 @@ pub struct Instance {
     process: Arc<Process>,
     /// Where it keeps what it keeps.
     home: Option<Arc<Home>>,
+    /// What stands before it; it ends with the instance.
+    proxy: Option<Proxy>,
     target: Arc<Target>,
     started: Instant,
     /// Why the suite has told it to end, where it has.

@@ -9,12 +9,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
 use collab_conformance::case::{self, Case};
 use collab_conformance::exec::{Exec, Leash};
 use collab_conformance::mimic::{self, Arguments};
+use collab_conformance::proxy::{Faults, Plan, Proxy};
 use collab_conformance::runner::{Options, Server, Servers, Session};
 use collab_conformance::target::{Target, TargetError};
 use collab_conformance::{catalog, files, report};
@@ -137,7 +139,7 @@ fn run(arguments: &Run, cases: &[Case]) -> Result<u8, Stop> {
     }
     check_report_path(arguments.report.as_deref())?;
     let runtime = Runtime::new().map_err(|error| Stop(HARNESS, error.to_string()))?;
-    let (servers, _leash) = servers(arguments, &runtime)?;
+    let (servers, _kept) = servers(arguments, &runtime)?;
     let session = Arc::new(Session::new(servers, options));
     if !arguments.list {
         runtime.block_on(session.open()).map_err(|why| {
@@ -159,8 +161,15 @@ fn run(arguments: &Run, cases: &[Case]) -> Result<u8, Stop> {
     finish(arguments, &session, cases)
 }
 
-/// Where the servers under test come from, and what ends those that the suite has started.
-fn servers(arguments: &Run, runtime: &Runtime) -> Result<(Servers, Option<Leash>), Stop> {
+/// What stays as long as the run: it ends with it.
+#[derive(Default)]
+struct Kept {
+    _leash: Option<Leash>,
+    _proxy: Option<Proxy>,
+}
+
+/// Where the servers under test come from, and what has to end with the run.
+fn servers(arguments: &Run, runtime: &Runtime) -> Result<(Servers, Kept), Stop> {
     let usage = |error: TargetError| Stop(USAGE, error.to_string());
     let url = match (&arguments.url, &arguments.exec) {
         (Some(url), None) => url.clone(),
@@ -176,10 +185,22 @@ fn servers(arguments: &Run, runtime: &Runtime) -> Result<(Servers, Option<Leash>
         target = target.with_authorities(path).map_err(usage)?;
     }
     let Some(command) = &arguments.exec else {
-        return Ok((target.into(), None));
+        let mut kept = Kept::default();
+        if let Some(jitter) = arguments.jitter {
+            let authority = target.authority();
+            let proxy = runtime.block_on(Proxy::start(&authority, jitter_plan(jitter)));
+            let proxy = proxy.map_err(|error| Stop(HARNESS, error.to_string()))?;
+            target = proxy.target(&target);
+            kept._proxy = Some(proxy);
+        }
+        return Ok((target.into(), kept));
     };
     let url = arguments.url.as_deref();
     let exec = Exec::new(command, url, &target, arguments.timeout_scale).map_err(usage)?;
+    let exec = Arc::new(match arguments.jitter {
+        Some(jitter) => exec.through(jitter_plan(jitter)),
+        None => exec,
+    });
     let _guard = runtime.enter();
     let told = told_to_end().map_err(|error| Stop(HARNESS, error.to_string()))?;
     let ended = Arc::clone(&exec);
@@ -189,8 +210,17 @@ fn servers(arguments: &Run, runtime: &Runtime) -> Result<(Servers, Option<Leash>
         ended.end_all().await;
         std::process::exit(INTERRUPTED.into());
     });
-    let leash = exec.leash();
-    Ok((exec.into(), Some(leash)))
+    let kept = Kept {
+        _leash: Some(exec.leash()),
+        _proxy: None,
+    };
+    Ok((exec.into(), kept))
+}
+
+/// Each chunk of bytes comes up to so many milliseconds later, in both directions.
+fn jitter_plan(millis: u64) -> Plan {
+    let jitter = Duration::from_millis(millis);
+    Plan::new(move |number| Faults::none().jitter(jitter, number))
 }
 
 /// Ready on the first SIGINT, SIGTERM or SIGHUP.

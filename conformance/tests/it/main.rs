@@ -10,6 +10,7 @@ mod mutants;
 mod null;
 mod offers;
 mod play;
+mod proxy;
 mod reference;
 mod tidy;
 mod tls;
