@@ -36,31 +36,20 @@ async fn echo() -> (SocketAddr, mpsc::UnboundedReceiver<Got>) {
 async fn echo_one(mut stream: TcpStream, says: mpsc::UnboundedSender<Got>) {
     let mut piece = vec![0; 64 * 1024];
     loop {
-        let got = stream.read(&mut piece).await;
-        let got = got.map(|count| piece[..count].to_vec());
+        let got: Got = match stream.read(&mut piece).await {
+            Ok(count) => Ok(piece[..count].to_vec()),
+            Err(error) => Err(error.kind()),
+        };
         // A test may have ended.
-        let _ = says.send(got.clone_kind());
-        match got {
-            Ok(bytes) if !bytes.is_empty() => {
-                if let Err(error) = stream.write_all(&bytes).await {
-                    let _ = says.send(Err(error.kind()));
-                    return;
-                }
-            }
-            _ => return,
+        let _ = says.send(got.clone());
+        let bytes = got.unwrap_or_default();
+        if bytes.is_empty() {
+            return;
         }
-    }
-}
-
-trait CloneKind {
-    fn clone_kind(&self) -> Got;
-}
-
-impl CloneKind for std::io::Result<Vec<u8>> {
-    fn clone_kind(&self) -> Got {
-        self.as_ref()
-            .map(Clone::clone)
-            .map_err(std::io::Error::kind)
+        if let Err(error) = stream.write_all(&bytes).await {
+            let _ = says.send(Err(error.kind()));
+            return;
+        }
     }
 }
 
