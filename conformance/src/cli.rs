@@ -46,7 +46,7 @@ pub(crate) enum Command {
         #[arg(value_name = "REQUIREMENT-OR-CASE")]
         id: String,
     },
-    /// Write the JSON Schemas of all messages and files
+    /// Write the JSON Schemas, and the AsyncAPI and OpenAPI documents
     Schemas {
         /// The folder to write them into
         #[arg(long, value_name = "DIR")]

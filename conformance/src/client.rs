@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use collab_spec::id::{ElementId, Integer, Name, ParentId};
 use collab_spec::message::{
-    ClientMessage, Delete, Hello, HelloAck, Insert, Op, OpSubmission, PresenceSnapshot, Resync,
-    ServerMessage, State,
+    ClientMessage, Count, Delete, Hello, HelloAck, Insert, Op, OpSubmission, PresenceSnapshot,
+    Resync, RunText, ServerMessage, State,
 };
 use collab_spec::profile::Profile;
 use serde_json::{Value, json};
@@ -116,9 +116,10 @@ pub fn element(lamport: u64, replica_id: &str) -> ElementId {
         .expect("a case's element id is valid")
 }
 
-/// The element that an op inserts, as the parent of another.
+/// The last element that an op inserts, as the parent of another.
 pub fn under(submission: &OpSubmission) -> ParentId {
-    ParentId::Element(submission.op.id().clone())
+    let op = &submission.op;
+    ParentId::Element(op.id().later(op.elements() - 1))
 }
 
 /// A submission as a JSON frame, to be changed into something that the types can't say.
@@ -264,17 +265,52 @@ impl Client {
 
     /// An insert after `parent` with a lamport of the case's choice.
     pub fn insert_at(&self, lamport: u64, parent: &ParentId, value: char) -> OpSubmission {
-        self.context.saw_lamport(lamport);
-        self.op(Op::Ins(Insert {
+        self.insert_of(lamport, parent, value.into())
+    }
+
+    /// An insert of several characters after `parent`, with the case's next lamports.
+    ///
+    /// # Panics
+    /// Where `values` is empty.
+    pub fn insert_run(&self, parent: &ParentId, values: &str) -> OpSubmission {
+        self.context.saw_lamport(parent.lamport());
+        let lamport = self.context.next_lamport();
+        self.insert_run_at(lamport, parent, values)
+    }
+
+    /// An insert of several characters after `parent`, the first with a lamport of the case's choice.
+    ///
+    /// # Panics
+    /// Where `values` is empty.
+    pub fn insert_run_at(&self, lamport: u64, parent: &ParentId, values: &str) -> OpSubmission {
+        let values = RunText::new(values).expect("a case's run has a character");
+        self.insert_of(lamport, parent, values)
+    }
+
+    fn insert_of(&self, lamport: u64, parent: &ParentId, value: RunText) -> OpSubmission {
+        let submission = self.op(Op::Ins(Insert {
             parent_id: parent.clone(),
             id: element(lamport, &self.client_id),
             value,
+        }));
+        self.context.saw_lamport(submission.op.last_lamport());
+        submission
+    }
+
+    /// A delete of `count` elements from `id` on, with the case's next `client_msg_id`.
+    ///
+    /// # Panics
+    /// Where `count` is 0.
+    pub fn delete_run(&self, id: &ElementId, count: u64) -> OpSubmission {
+        self.op(Op::Del(Delete {
+            id: id.clone(),
+            count: Count::new(count).expect("a case's delete has an element"),
         }))
     }
 
     /// A delete, with the case's next `client_msg_id`.
     pub fn delete(&self, id: &ElementId) -> OpSubmission {
-        self.op(Op::Del(Delete { id: id.clone() }))
+        self.op(Op::Del(Delete::one(id.clone())))
     }
 
     /// Inserts that type a text, each character after the one before, the first after `parent`.
@@ -313,7 +349,7 @@ impl Client {
             epoch: None,
         };
         let mut frame =
-            serde_json::to_value(ClientMessage::Hello(hello)).expect("a message is JSON");
+            serde_json::to_value(ClientMessage::<Op>::Hello(hello)).expect("a message is JSON");
         if last_seen.is_none()
             && let Some(fields) = frame.as_object_mut()
         {
@@ -444,10 +480,10 @@ impl Client {
         let insert = Op::Ins(Insert {
             parent_id: ROOT,
             id: id.clone(),
-            value: '|',
+            value: '|'.into(),
         });
         let pair =
-            [(insert, "ins"), (Op::Del(Delete { id }), "del")].map(|(op, kind)| OpSubmission {
+            [(insert, "ins"), (Op::Del(Delete::one(id)), "del")].map(|(op, kind)| OpSubmission {
                 doc_id: named(&self.doc_id),
                 client_id: named(&self.client_id),
                 client_msg_id: named(&format!("barrier-{lamport}-{kind}")),

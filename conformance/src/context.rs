@@ -192,9 +192,21 @@ impl Context {
 
     /// As [`Context::join`], asking for profiles, all of which are granted.
     pub async fn join_asking(&self, name: &str, profiles: &[Profile]) -> Outcome<Client> {
+        self.join_asking_as(name, self.doc_id(), name, profiles)
+            .await
+    }
+
+    /// As [`Context::join_asking`], with another document or another `client_id`.
+    pub async fn join_asking_as(
+        &self,
+        name: &str,
+        doc_id: &str,
+        client_id: &str,
+        profiles: &[Profile],
+    ) -> Outcome<Client> {
         let mut client = self.connect(name).await?;
         let ask = Ask::of(profiles);
-        client.hello_asking(self.doc_id(), name, &ask);
+        client.hello_asking(doc_id, client_id, &ask);
         client.expect_joined_asking(&ask).await?;
         Ok(client)
     }

@@ -44,6 +44,9 @@ const HURRY: Duration = Duration::from_secs(2);
 /// How often is looked whether the server is ready; no event tells it.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// How long a process that has closed its sockets may take to be seen to have ended.
+const ENDING: Duration = Duration::from_millis(500);
+
 /// How long one attempt to reach a server that may not be ready takes at most.
 const ATTEMPT: Duration = Duration::from_secs(2);
 
@@ -413,6 +416,13 @@ impl Instance {
             // A process closes its sockets a little before it has ended.
             let _ = tokio::time::timeout(ATTEMPT, self.process.ended()).await;
         }
+        self.has_failed()
+    }
+
+    /// Whether it ends now, for a reason of its own: a process that ends closes its sockets before it
+    /// is seen to have ended, and its port may be another's by then.
+    pub async fn is_ending(&self) -> bool {
+        let _ = tokio::time::timeout(ENDING, self.process.ended()).await;
         self.has_failed()
     }
 

@@ -1,30 +1,36 @@
-//! Files on the disk: the schemas written, scenario files checked, the report saved.
+//! Files on the disk: the schemas and API documents written, scenario files checked, the report saved.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use collab_spec::report::Report;
 use collab_spec::scenario::Scenario;
-use collab_spec::schema;
+use collab_spec::{api, schema};
 use serde_json::Value;
 
 use crate::validate;
 
-/// Writes every schema into a folder, and gives the files written.
+/// Writes the API documents into a folder and every schema into the folder `schemas` in it, where the
+/// documents refer to them, and gives the files written.
 ///
 /// Errors: a file that can't be written.
 pub fn write_schemas(folder: &Path) -> Result<Vec<PathBuf>, String> {
     let failed = |path: &Path, error: &dyn std::fmt::Display| {
         format!("{} can't be written: {error}", path.display())
     };
-    fs::create_dir_all(folder).map_err(|error| failed(folder, &error))?;
-    let mut written = Vec::new();
-    for file in schema::all() {
-        let path = folder.join(&file.file_name);
-        fs::write(&path, file.text()).map_err(|error| failed(&path, &error))?;
-        written.push(path);
-    }
-    Ok(written)
+    let schemas = folder.join("schemas");
+    fs::create_dir_all(&schemas).map_err(|error| failed(&schemas, &error))?;
+    let documents = api::all().into_iter();
+    let documents = documents.map(|file| (folder.join(file.file_name), file.text()));
+    let files = schema::all().into_iter();
+    let files = files.map(|file| (schemas.join(&file.file_name), file.text()));
+    documents
+        .chain(files)
+        .map(|(path, text)| match fs::write(&path, text) {
+            Ok(()) => Ok(path),
+            Err(error) => Err(failed(&path, &error)),
+        })
+        .collect()
 }
 
 /// Writes a report as JSON.

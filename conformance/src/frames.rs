@@ -105,7 +105,7 @@ async fn join(row: &Row, context: &Context, name: &str) -> Outcome<Client> {
 }
 
 async fn accepted(row: &Row, text: &str, client: &mut Client, bystander: &mut Client) -> Outcome {
-    match validate::client_message(text) {
+    match validate::client_message(text, &[row.profile]) {
         Some(ClientMessage::Hello(hello)) => {
             let pattern = json!({"type": "hello_ack", "doc_id": hello.doc_id});
             client.expect(&pattern, row.requirement()).await?;

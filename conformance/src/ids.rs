@@ -138,6 +138,34 @@ ids! {
     STATE_TEXT = "state.text";
     /// The ops that wait.
     STATE_PENDING = "state.pending";
+    /// With `runs` the ack says the limits.
+    RUNS_LIMITS = "runs.limits";
+    /// An op over `max_run` is refused.
+    RUNS_MAX_RUN = "runs.max-run";
+    /// An insert of several characters.
+    RUNS_INS = "runs.ins";
+    /// A delete of several elements.
+    RUNS_DEL = "runs.del";
+    /// Run boundaries do not show.
+    RUNS_TEXT = "runs.text";
+    /// An op has a seq an element, one after the other.
+    RUNS_SEQS = "runs.seqs";
+    /// With `runs` an op is one echo.
+    RUNS_ONE_ECHO = "runs.one-echo";
+    /// A count is echoed where it is above 1.
+    RUNS_COUNT_ECHOED = "runs.count-echoed";
+    /// Without `runs` an op is an echo an element.
+    RUNS_SPLIT = "runs.split";
+    /// A replay may begin inside an op.
+    RUNS_REPLAY_INSIDE = "runs.replay-inside";
+    /// The answer to a run is one echo.
+    RUNS_ANSWER = "runs.answer";
+    /// Values and counts are content.
+    RUNS_CONTENT = "runs.content";
+    /// Ids that are taken in part.
+    RUNS_OVERLAP = "runs.overlap";
+    /// How pending ops may be cut.
+    RUNS_STATE_PENDING = "runs.state-pending";
     /// Presence goes to the others with the profile.
     PRESENCE_PASSED_ON = "presence.passed-on";
     /// Presence is passed on as it is.

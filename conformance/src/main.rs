@@ -75,7 +75,7 @@ fn execute(cli: Cli) -> Result<u8, Stop> {
         Some(Command::Schemas { out }) => {
             let written = files::write_schemas(&out).map_err(|error| Stop(HARNESS, error))?;
             show(&format!(
-                "wrote {} schemas into {}\n",
+                "wrote {} schemas and documents into {}\n",
                 written.len(),
                 out.display()
             ))

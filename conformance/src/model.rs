@@ -39,7 +39,13 @@ impl Model {
     ///
     /// Source: `crdt.pending-applies`, `crdt.idempotent`.
     pub fn integrate(&mut self, op: &Op) {
-        let mut ready = vec![op.clone()];
+        for single in one_by_one(op) {
+            self.integrate_one(single);
+        }
+    }
+
+    fn integrate_one(&mut self, op: Op) {
+        let mut ready = vec![op];
         while let Some(op) = ready.pop() {
             match op.dependency() {
                 Some(needed) if !self.places.contains_key(needed) => {
@@ -73,10 +79,10 @@ impl Model {
             model.integrate(&Op::Ins(Insert {
                 parent_id,
                 id: id.clone(),
-                value: value.unwrap_or('\u{fffd}'),
+                value: value.unwrap_or('\u{fffd}').into(),
             }));
             if value.is_none() {
-                model.integrate(&Op::Del(Delete { id }));
+                model.integrate(&Op::Del(Delete::one(id)));
             }
         }
         for op in &state.pending {
@@ -124,7 +130,7 @@ impl Model {
         found
     }
 
-    /// The ops that wait, in no order, each once.
+    /// The ops that wait, in no order, each once and of one element each.
     pub fn pending(&self) -> Vec<Op> {
         self.waiting.values().flatten().cloned().collect()
     }
@@ -169,10 +175,46 @@ impl Model {
         self.places.insert(insert.id.clone(), self.elements.len());
         self.elements.push(Element {
             id: insert.id.clone(),
-            value: insert.value,
+            value: first_of(insert),
             deleted: false,
         });
     }
+}
+
+/// The same as ops of one element each: an insert's, each the child of the one before; a delete's.
+///
+/// Source: `runs.ins`, `runs.del`.
+fn one_by_one(op: &Op) -> Vec<Op> {
+    let id_at = |first: &ElementId, at: u64| {
+        let lamport = Integer::new(first.lamport() + at)?;
+        ElementId::new(lamport, first.replica_id().clone())
+    };
+    match op {
+        Op::Del(delete) => (0..delete.count.value())
+            .map_while(|at| id_at(&delete.id, at))
+            .map(|id| Op::Del(Delete::one(id)))
+            .collect(),
+        Op::Ins(insert) => {
+            let mut parent_id = insert.parent_id.clone();
+            let ids = (0..).map_while(|at| id_at(&insert.id, at));
+            ids.zip(insert.value.as_str().chars())
+                .map(|(id, value)| {
+                    let next = ParentId::Element(id.clone());
+                    Op::Ins(Insert {
+                        parent_id: std::mem::replace(&mut parent_id, next),
+                        id,
+                        value: value.into(),
+                    })
+                })
+                .collect()
+        }
+    }
+}
+
+/// The character of an insert of one element.
+fn first_of(insert: &Insert) -> char {
+    let first = insert.value.as_str().chars().next();
+    first.expect("an insert has a character")
 }
 
 /// What ids are ordered by: the lamport, then the replica id (`crdt.lamport-order`).
@@ -222,7 +264,7 @@ mod tests {
         Op::Ins(Insert {
             parent_id: parent,
             id: element(lamport, replica),
-            value,
+            value: value.into(),
         })
     }
 
@@ -334,9 +376,7 @@ mod tests {
 
     #[test]
     fn what_waits_takes_effect_with_its_dependency() {
-        let delete = Op::Del(Delete {
-            id: element(2, "A"),
-        });
+        let delete = Op::Del(Delete::one(element(2, "A")));
         let child = ins(after(1, "A"), 2, "A", 'b');
         let grandchild = ins(after(2, "A"), 3, "A", 'c');
         let early = [delete.clone(), grandchild.clone(), child.clone()];

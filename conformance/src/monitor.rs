@@ -7,6 +7,7 @@ mod close;
 mod digest;
 mod history;
 mod message;
+mod pieces;
 mod presence;
 mod profiles;
 mod session;
@@ -80,6 +81,7 @@ fn check_life(trace: &Trace) -> Vec<Breach> {
         message::valid,
         message::exact_fields,
         session::check,
+        history::overlong,
         history::one_order,
         history::faithful,
         history::one_seq_an_op,

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use collab_spec::profile::Profile;
 use collab_spec::report::{
-    CaseReport, ExitReason, REPORT_VERSION, Report, Suite, Summary, Verdict,
+    CaseReport, ExitReason, FrameReport, REPORT_VERSION, Report, Sender, Suite, Summary, Verdict,
 };
 use futures_util::FutureExt as _;
 
@@ -360,7 +360,9 @@ impl Session {
         if played.report.verdict == Verdict::Pass {
             return None;
         }
-        if instance.is_failing().await {
+        let is_cut = |frame: &FrameReport| frame.from == Sender::Server && frame.kind == "end";
+        let cut = played.report.frames.iter().any(is_cut);
+        if instance.is_failing().await || (cut && instance.is_ending().await) {
             return Some(ExitReason::Died);
         }
         let is_asked = played.timed_out && self.options.first_contact == FirstContact::Required;

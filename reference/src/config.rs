@@ -6,6 +6,7 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use collab_spec::op::{LEAST_RUN, MOST_RUN};
 use collab_spec::profile::Profile;
 
 const KIB: usize = 1 << 10;
@@ -17,6 +18,9 @@ pub const MESSAGE_BYTES: RangeInclusive<usize> = 64 * KIB..=16 * MIB;
 /// What [`Config::max_waiting_bytes`] may be. Source: `slow.floor`, `slow.ceiling`.
 pub const WAITING_BYTES: RangeInclusive<usize> = MIB..=15 * MIB;
 
+/// What [`Config::max_run`] may be, in elements. Source: `runs.limits`.
+pub const RUN: RangeInclusive<u64> = LEAST_RUN..=MOST_RUN;
+
 /// What [`Config::hello_timeout`] may be, in seconds. Source: `close.hello-timeout`.
 pub const HELLO_SECONDS: RangeInclusive<u64> = 5..=60;
 
@@ -27,6 +31,8 @@ pub struct Config {
     pub profiles: Vec<Profile>,
     /// The greatest message taken from a client, in bytes of the whole message.
     pub max_message_bytes: usize,
+    /// The greatest op taken from a client with the profile `runs`, in elements.
+    pub max_run: u64,
     /// How many bytes of echoes may wait for one connection before it is closed as slow.
     pub max_waiting_bytes: usize,
     /// How long a client has for its `hello`, from the opening of the WebSocket.
@@ -40,6 +46,7 @@ impl Default for Config {
         Self {
             profiles: Profile::ALL.to_vec(),
             max_message_bytes: MIB,
+            max_run: MOST_RUN,
             max_waiting_bytes: 8 * MIB,
             hello_timeout: Duration::from_secs(5),
             idle: Duration::from_secs(30),
@@ -60,6 +67,9 @@ impl Config {
         let wrong = |what: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         if !MESSAGE_BYTES.contains(&self.max_message_bytes) {
             return wrong("max_message_bytes must be 64 KiB to 16 MiB");
+        }
+        if !RUN.contains(&self.max_run) {
+            return wrong("max_run must be 1,024 to 65,536 elements");
         }
         if !WAITING_BYTES.contains(&self.max_waiting_bytes) {
             return wrong("max_waiting_bytes must be 1 MiB to 15 MiB");

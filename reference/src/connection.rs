@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use collab_spec::close::CloseCode;
-use collab_spec::message::{ClientMessage, Hello, OpSubmission, PresenceUpdate};
+use collab_spec::message::{ClientMessage, Hello, OpSubmission, PresenceUpdate, SingleOp};
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -31,6 +31,7 @@ use crate::config::Config;
 use crate::document::Submitted;
 use crate::hub::Hub;
 use crate::presence::State;
+use crate::profiles::Profiles;
 use crate::room::{self, Seat};
 use crate::violation::Violation;
 
@@ -140,7 +141,8 @@ async fn receive_hello<R>(stream: &mut R, config: &Config) -> Result<Hello, End>
 where
     R: Stream<Item = Result<Message, Error>> + Unpin,
 {
-    match timeout(config.hello_timeout, receive(stream)).await {
+    let first = receive(stream, Profiles::default());
+    match timeout(config.hello_timeout, first).await {
         Ok(Ok((ClientMessage::Hello(hello), _))) => match room::refuses(&hello, config) {
             Some(violation) => Err(End::Violated(violation)),
             None => Ok(hello),
@@ -154,7 +156,7 @@ where
 /// The next message of the client, and its text. Pings are answered by the library, on the next read.
 ///
 /// Source: `close.order`: size and encoding are checked by the library before the kind and the form.
-async fn receive<R>(stream: &mut R) -> Result<(ClientMessage, Utf8Bytes), End>
+async fn receive<R>(stream: &mut R, on: Profiles) -> Result<(ClientMessage, Utf8Bytes), End>
 where
     R: Stream<Item = Result<Message, Error>> + Unpin,
 {
@@ -164,7 +166,7 @@ where
         };
         match received.map_err(|error| end_of(&error))? {
             Message::Text(text) => {
-                return match serde_json::from_str(&text) {
+                return match decode(&text, on) {
                     Ok(message) => Ok((message, text)),
                     Err(error) => {
                         debug!(%error, "malformed message");
@@ -176,6 +178,15 @@ where
             Message::Close(_) => return Err(End::ClosedByClient),
             Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
         }
+    }
+}
+
+/// Source: `profiles.off-is-core`: without the profile `runs` a value is one character, and a `count`
+/// an unknown field.
+fn decode(text: &str, on: Profiles) -> serde_json::Result<ClientMessage> {
+    match on.runs {
+        true => serde_json::from_str(text),
+        false => serde_json::from_str::<ClientMessage<SingleOp>>(text).map(Into::into),
     }
 }
 
@@ -257,7 +268,7 @@ where
             tokio::task::yield_now().await;
         }
         seat.clearance().await;
-        let handled = match receive(stream).await {
+        let handled = match receive(stream, seat.profiles()).await {
             Ok((ClientMessage::Hello(_), _)) => Err(Violation::SecondHello),
             Ok((ClientMessage::Op(op), _)) => submit(seat, hello, &op),
             Ok((ClientMessage::PresenceUpdate(update), text)) => show(seat, hello, &update, &text),
@@ -270,7 +281,7 @@ where
     unreachable!("the turns go round for ever")
 }
 
-/// Source: `close.order`; `resume.op-epoch-invalid`, `resume.other-op-epoch`.
+/// Source: `close.order`; `resume.op-epoch-invalid`, `resume.other-op-epoch`, `runs.max-run`.
 fn submit(seat: &Seat, hello: &Hello, op: &OpSubmission) -> Result<(), Violation> {
     let epoch = match seat.profiles().resume {
         true => op.epoch().map_err(|_| Violation::Malformed)?,
@@ -281,6 +292,9 @@ fn submit(seat: &Seat, hello: &Hello, op: &OpSubmission) -> Result<(), Violation
     }
     if op.client_id != hello.client_id {
         return Err(Violation::OtherClient);
+    }
+    if op.op.elements() > seat.max_run() {
+        return Err(Violation::RunTooLong);
     }
     if epoch.is_some_and(|epoch| epoch != *seat.epoch()) {
         return Err(Violation::OtherEpoch);

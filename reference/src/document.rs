@@ -2,10 +2,11 @@
 //!
 //! Deliberately absent: connections, encoding, locks; they are the room's.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
-use collab_spec::id::{ElementId, Integer, Name};
-use collab_spec::message::{self, Insert, Op};
+use collab_spec::id::{Integer, Name, ParentId};
+use collab_spec::message::{self, Count, Delete, Insert, Op, RunText};
 
 use crate::log::{Log, LoggedOp, Snapshot};
 use crate::text::{Span, SpanContent, Text};
@@ -17,9 +18,9 @@ const REBUILD_CHUNK: usize = 4096;
 /// What became of a submitted op.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Submitted {
-    /// It is new and has this seq.
+    /// It is new and has this seq, or ends with it.
     New(u64),
-    /// It is the op with this seq, sent again.
+    /// It is the op that has this seq, or ends with it, sent again.
     Duplicate(u64),
 }
 
@@ -36,10 +37,17 @@ pub enum Sync {
 pub struct Document {
     text: Text,
     log: Box<dyn Log>,
+    known: Known,
+}
+
+/// The accepted ops as they are looked up, each by its last seq.
+#[derive(Default)]
+struct Known {
     /// `client_id` → `client_msg_id` → seq.
     messages: HashMap<Name, HashMap<Name, u64>>,
-    /// The seq of every accepted insert, of those that wait too (`crdt.pending-id-taken`).
-    inserts: HashMap<ElementId, u64>,
+    /// Every accepted insert, those that wait too (`crdt.pending-id-taken`): replica → first lamport →
+    /// last lamport and seq.
+    inserts: HashMap<Name, BTreeMap<u64, (u64, u64)>>,
 }
 
 impl Document {
@@ -54,8 +62,7 @@ impl Document {
             }) => (Text::from_spans(&spans, &pending), server_seq),
             None => (Text::new(), 0),
         };
-        let mut messages = HashMap::new();
-        let mut inserts = HashMap::new();
+        let mut known = Known::default();
         let mut seq = 0;
         loop {
             let chunk = log.ops_since(seq, REBUILD_CHUNK);
@@ -63,19 +70,14 @@ impl Document {
                 break;
             }
             for op in chunk {
-                seq += 1;
+                seq = op.server_seq;
                 if seq > in_text {
                     text.integrate(&op.op);
                 }
-                remember(&mut messages, &mut inserts, &op, seq);
+                known.remember(&op);
             }
         }
-        Self {
-            text,
-            log,
-            messages,
-            inserts,
-        }
+        Self { text, log, known }
     }
 
     /// The seq of the last accepted op; 0 where there is none.
@@ -93,14 +95,21 @@ impl Document {
         self.text.text()
     }
 
-    /// What a client needs to go on editing at the head.
+    /// What a client needs to go on editing at the head, its pending ops of one element each.
     ///
-    /// Source: `state.canonical`, `state.pending`.
+    /// Source: `state.canonical`, `state.pending`, `runs.state-pending`.
     pub fn state(&self) -> message::State {
         message::State {
             elements: self.text.spans().into_iter().map(on_wire).collect(),
             pending: self.text.pending(),
         }
+    }
+
+    /// As [`Document::state`], with the pending ops joined where they can be.
+    pub fn state_in_runs(&self) -> message::State {
+        let mut state = self.state();
+        state.pending = joined(state.pending);
+        state
     }
 
     /// The state of the text at the head.
@@ -124,13 +133,13 @@ impl Document {
         }
     }
 
-    /// The ops with the seqs from `after + 1` on, at most `limit` of them.
-    pub fn ops_since(&self, after: u64, limit: usize) -> Vec<LoggedOp> {
+    /// The ops with any seq from `after + 1` on, at most `limit` of them.
+    pub fn ops_since(&self, after: u64, limit: usize) -> Vec<Arc<LoggedOp>> {
         self.log.ops_since(after, limit)
     }
 
-    /// The accepted op with this seq.
-    pub fn op(&self, seq: u64) -> LoggedOp {
+    /// The accepted op that has this seq.
+    pub fn op(&self, seq: u64) -> Arc<LoggedOp> {
         let op = self.log.ops_since(seq - 1, 1).pop();
         op.expect("a seq that was given is in the log")
     }
@@ -171,6 +180,7 @@ impl Document {
         op: &Op,
     ) -> Result<Submitted, Violation> {
         let known = self
+            .known
             .messages
             .get(client_id)
             .and_then(|of_client| of_client.get(client_msg_id));
@@ -186,19 +196,15 @@ impl Document {
             return Ok(Submitted::Duplicate(seq));
         }
         self.text.integrate(op);
-        let logged = LoggedOp {
-            origin_client_id: client_id.clone(),
-            client_msg_id: client_msg_id.clone(),
-            op: op.clone(),
-        };
-        let seq = self.head() + 1;
-        remember(&mut self.messages, &mut self.inserts, &logged, seq);
-        let given = self.log.append(logged);
-        debug_assert_eq!(given, seq, "a log numbers its ops without gaps");
-        Ok(Submitted::New(seq))
+        let (client_id, client_msg_id) = (client_id.clone(), client_msg_id.clone());
+        let logged = self.log.append(client_id, client_msg_id, op.clone());
+        self.known.remember(&logged);
+        Ok(Submitted::New(logged.server_seq))
     }
 
     /// The seq under which an equal insert was accepted, if one was.
+    ///
+    /// Source: `submit.same-insert`, `runs.overlap`.
     fn check_insert(&self, client_id: &Name, insert: &Insert) -> Result<Option<u64>, Violation> {
         if insert.id.replica_id() != client_id {
             return Err(Violation::ForeignReplica);
@@ -206,11 +212,11 @@ impl Document {
         if insert.id.lamport() <= insert.parent_id.lamport() {
             return Err(Violation::LamportNotAboveParent);
         }
-        let Some(&seq) = self.inserts.get(&insert.id) else {
+        let Some(seq) = self.known.insert_among(insert) else {
             return Ok(None);
         };
-        match self.op(seq).op {
-            Op::Ins(accepted) if accepted == *insert => Ok(Some(seq)),
+        match &self.op(seq).op {
+            Op::Ins(accepted) if accepted == insert => Ok(Some(seq)),
             _ => Err(Violation::ElementIdTaken),
         }
     }
@@ -226,22 +232,76 @@ fn on_wire(Span { id, content }: Span) -> message::Span {
     }
 }
 
-fn remember(
-    messages: &mut HashMap<Name, HashMap<Name, u64>>,
-    inserts: &mut HashMap<ElementId, u64>,
-    op: &LoggedOp,
-    seq: u64,
-) {
-    match messages.get_mut(&op.origin_client_id) {
-        Some(of_client) => {
-            of_client.insert(op.client_msg_id.clone(), seq);
-        }
-        None => {
-            let of_client = HashMap::from([(op.client_msg_id.clone(), seq)]);
-            messages.insert(op.origin_client_id.clone(), of_client);
+impl Known {
+    fn remember(&mut self, logged: &LoggedOp) {
+        let seq = logged.server_seq;
+        let of_client = of(&mut self.messages, &logged.origin_client_id);
+        of_client.insert(logged.client_msg_id.clone(), seq);
+        if let Op::Ins(insert) = &logged.op {
+            let of_replica = of(&mut self.inserts, insert.id.replica_id());
+            of_replica.insert(insert.id.lamport(), (logged.op.last_lamport(), seq));
         }
     }
-    if let Op::Ins(insert) = &op.op {
-        inserts.insert(insert.id.clone(), seq);
+
+    /// The seq of an accepted insert that shares an id with this one.
+    fn insert_among(&self, insert: &Insert) -> Option<u64> {
+        let first = insert.id.lamport();
+        let last = first + insert.value.elements() - 1;
+        let of_replica = self.inserts.get(insert.id.replica_id())?;
+        let (_, &(end, seq)) = of_replica.range(..=last).next_back()?;
+        (end >= first).then_some(seq)
+    }
+}
+
+/// What a map holds under a name; the name is cloned the first time alone.
+fn of<'a, T: Default>(map: &'a mut HashMap<Name, T>, name: &Name) -> &'a mut T {
+    if !map.contains_key(name) {
+        map.insert(name.clone(), T::default());
+    }
+    map.get_mut(name).expect("it is there now")
+}
+
+/// Ops of one element each, joined where one goes on where another ends.
+fn joined(mut ops: Vec<Op>) -> Vec<Op> {
+    let by_id = |op: &Op| {
+        (
+            matches!(op, Op::Del(_)),
+            op.id().replica_id().clone(),
+            op.id().lamport(),
+        )
+    };
+    ops.sort_by_cached_key(by_id);
+    ops.chunk_by(goes_on).map(join).collect()
+}
+
+fn goes_on(before: &Op, next: &Op) -> bool {
+    let follows = before.id().replica_id() == next.id().replica_id()
+        && before.id().lamport() + 1 == next.id().lamport();
+    match (before, next) {
+        (Op::Del(_), Op::Del(_)) => follows,
+        (Op::Ins(before), Op::Ins(next)) => {
+            follows && next.parent_id == ParentId::Element(before.id.clone())
+        }
+        _ => false,
+    }
+}
+
+fn join(ops: &[Op]) -> Op {
+    match &ops[0] {
+        Op::Del(Delete { id, .. }) => Op::Del(Delete {
+            id: id.clone(),
+            count: Count::new(ops.len() as u64).expect("memory holds fewer than 2^53 ops"),
+        }),
+        Op::Ins(Insert { parent_id, id, .. }) => {
+            let values = ops.iter().filter_map(|op| match op {
+                Op::Ins(insert) => Some(insert.value.as_str()),
+                Op::Del(_) => None,
+            });
+            Op::Ins(Insert {
+                parent_id: parent_id.clone(),
+                id: id.clone(),
+                value: RunText::new(&values.collect::<String>()).expect("an op has a value"),
+            })
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! The reference server of the collaborative text protocol, with the profiles `resume`, `state` and
-//! `presence`.
+//! The reference server of the collaborative text protocol, with the profiles `resume`, `state`,
+//! `runs` and `presence`.
 //!
 //! From the wire inwards: `http` upgrades, a `connection` speaks the protocol on one socket, a
 //! [`room`] orders and fans out one document, a [`document`] accepts each op once, a [`text`] is
@@ -12,6 +12,7 @@ pub mod document;
 mod http;
 pub mod hub;
 pub mod log;
+mod member;
 pub mod presence;
 pub mod profiles;
 pub mod room;

@@ -11,15 +11,24 @@ use collab_spec::message::Op;
 
 use crate::text::Span;
 
-/// An accepted op, as the log keeps it under its `server_seq`.
+/// An accepted op, as the log keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoggedOp {
+    /// The last of its seqs; it has as many as it has elements.
+    pub server_seq: u64,
     /// The client that submitted it.
     pub origin_client_id: Name,
     /// The `client_msg_id` under which it was accepted.
     pub client_msg_id: Name,
     /// The edit.
     pub op: Op,
+}
+
+impl LoggedOp {
+    /// The seq before its first one.
+    pub fn after(&self) -> u64 {
+        self.server_seq - self.op.elements()
+    }
 }
 
 /// The text of a document after all ops up to a `server_seq`.
@@ -52,11 +61,11 @@ pub trait Log: Send {
     /// The seq of the last op; 0 where there is none.
     fn head(&self) -> u64;
 
-    /// Appends an op and gives it the next seq.
-    fn append(&mut self, op: LoggedOp) -> u64;
+    /// Appends an op and gives it the next seqs, one an element.
+    fn append(&mut self, origin_client_id: Name, client_msg_id: Name, op: Op) -> Arc<LoggedOp>;
 
-    /// The ops with the seqs from `after + 1` on, at most `limit` of them.
-    fn ops_since(&self, after: u64, limit: usize) -> Vec<LoggedOp>;
+    /// The ops with any seq from `after + 1` on, at most `limit` of them. The first may begin before.
+    fn ops_since(&self, after: u64, limit: usize) -> Vec<Arc<LoggedOp>>;
 
     /// The newest snapshot, if there is one.
     fn latest_snapshot(&self) -> Option<Snapshot>;
@@ -78,8 +87,14 @@ pub struct MemoryStore {
 
 #[derive(Debug, Default)]
 struct Kept {
-    ops: Vec<LoggedOp>,
+    ops: Vec<Arc<LoggedOp>>,
     snapshot: Option<Snapshot>,
+}
+
+impl Kept {
+    fn head(&self) -> u64 {
+        self.ops.last().map_or(0, |op| op.server_seq)
+    }
 }
 
 #[derive(Debug)]
@@ -120,25 +135,29 @@ impl Log for MemoryLog {
     }
 
     fn head(&self) -> u64 {
-        lock(&self.kept).ops.len() as u64
+        lock(&self.kept).head()
     }
 
-    fn append(&mut self, op: LoggedOp) -> u64 {
+    fn append(&mut self, origin_client_id: Name, client_msg_id: Name, op: Op) -> Arc<LoggedOp> {
         let mut kept = lock(&self.kept);
         if kept.ops.is_empty() {
             // A document is shelved with its first op, so that one only looked at leaves nothing.
             lock(&self.shelf).insert(self.doc_id.clone(), Arc::clone(&self.kept));
         }
-        kept.ops.push(op);
-        kept.ops.len() as u64
+        let logged = Arc::new(LoggedOp {
+            server_seq: kept.head() + op.elements(),
+            origin_client_id,
+            client_msg_id,
+            op,
+        });
+        kept.ops.push(Arc::clone(&logged));
+        logged
     }
 
-    fn ops_since(&self, after: u64, limit: usize) -> Vec<LoggedOp> {
+    fn ops_since(&self, after: u64, limit: usize) -> Vec<Arc<LoggedOp>> {
         let kept = lock(&self.kept);
-        let after = usize::try_from(after)
-            .unwrap_or(usize::MAX)
-            .min(kept.ops.len());
-        kept.ops[after..].iter().take(limit).cloned().collect()
+        let from = kept.ops.partition_point(|op| op.server_seq <= after);
+        kept.ops[from..].iter().take(limit).cloned().collect()
     }
 
     fn latest_snapshot(&self) -> Option<Snapshot> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use collab_reference::Config;
-use collab_reference::config::{HELLO_SECONDS, MESSAGE_BYTES, WAITING_BYTES};
+use collab_reference::config::{HELLO_SECONDS, MESSAGE_BYTES, RUN, WAITING_BYTES};
 use collab_spec::profile::Profile;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -53,7 +53,7 @@ struct Args {
 
     /// The profiles that clients may ask for, with commas between; `core` alone for none.
     #[arg(long, env = "COLLAB_PROFILES", value_name = "NAMES", value_delimiter = ',',
-        default_value = "resume,state,presence", value_parser = profile)]
+        default_value = "resume,state,runs,presence", value_parser = profile)]
     profiles: Vec<Profile>,
 
     /// The greatest message taken from a client, in bytes: 65536 to 16777216.
@@ -62,6 +62,11 @@ struct Args {
         value_parser = clap::value_parser!(u64)
             .range(*MESSAGE_BYTES.start() as u64..=*MESSAGE_BYTES.end() as u64))]
     max_message_bytes: u64,
+
+    /// The greatest op of a client with the profile runs, in characters: 1024 to 65536.
+    #[arg(long, env = "COLLAB_MAX_RUN", value_name = "N",
+        default_value_t = Config::default().max_run, value_parser = clap::value_parser!(u64).range(RUN))]
+    max_run: u64,
 
     /// How much may wait for a client that does not read, in bytes: 1048576 to 15728640.
     #[arg(long, env = "COLLAB_MAX_WAITING_BYTES", value_name = "BYTES",
@@ -110,6 +115,7 @@ impl Args {
         Config {
             profiles: self.profiles.clone(),
             max_message_bytes: self.max_message_bytes as usize,
+            max_run: self.max_run,
             max_waiting_bytes: self.max_waiting_bytes as usize,
             hello_timeout: Duration::from_secs(self.hello_seconds),
             idle: Duration::from_secs(self.idle_seconds),

@@ -11,6 +11,8 @@ pub struct Profiles {
     pub resume: bool,
     /// The elements in a resync.
     pub state: bool,
+    /// Ops of several elements.
+    pub runs: bool,
     /// What clients show of themselves.
     pub presence: bool,
 }
@@ -27,6 +29,7 @@ impl Profiles {
         Self {
             resume: on(Profile::Resume),
             state: on(Profile::State),
+            runs: on(Profile::Runs),
             presence: on(Profile::Presence),
         }
     }
@@ -36,6 +39,7 @@ impl Profiles {
         [
             (self.resume, Profile::Resume),
             (self.state, Profile::State),
+            (self.runs, Profile::Runs),
             (self.presence, Profile::Presence),
         ]
         .into_iter()

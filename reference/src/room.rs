@@ -4,7 +4,9 @@
 //! A connection has no queue of echoes. It has a cursor, the last seq that its writer has taken, and
 //! takes what lies behind the cursor whenever its socket is ready. Replay and live echoes are thus
 //! one thing, and nothing can fall between them. An echo is encoded once, when its op is accepted;
-//! only what has left the short tail is encoded again from the log.
+//! only what has left the short tail is encoded again from the log. An op of several elements is cut
+//! into single echoes for those who have the profile `runs` off, a batch at a time, as their sockets
+//! take them.
 //!
 //! Presence has no order of its own: of each client, the newest waits in the inbox of each connection.
 //! It counts for nothing when it is asked who is slow (`presence.never-slow`).
@@ -12,18 +14,20 @@
 //! Deliberately absent: sockets and close frames (the connection's), the life of rooms (the hub's).
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use collab_spec::id::{Integer, Name};
-use collab_spec::message::{Hello, HelloAck, Op, OpEcho, Resync, ServerMessage, SyncKind};
+use collab_spec::message::{Hello, HelloAck, Limits, Op, OpEcho, Resync, ServerMessage, SyncKind};
 use tokio::sync::Notify;
 
 use crate::config::Config;
 use crate::document::{Document, Submitted, Sync};
 use crate::log::LoggedOp;
+pub use crate::member::Signals;
+use crate::member::{Batch, Echo, MAX_ANSWERS, Member};
 use crate::presence::{self, Inbox, Presence, State};
 use crate::profiles::Profiles;
 use crate::violation::Violation;
@@ -31,17 +35,8 @@ use crate::violation::Violation;
 /// How many bytes of encoded echoes a room keeps for its connections to share.
 const TAIL_BYTES: usize = 1 << 20;
 
-/// How many bytes a writer takes at a time, give or take a frame.
-const BATCH_BYTES: usize = 64 << 10;
-
 /// How many ops a writer takes at a time from the log.
 const BATCH_OPS: usize = 256;
-
-/// Senders wait for connections that have more than this part of what may wait to read.
-const CROWDED_PART: u64 = 8;
-
-/// A sender with more private answers than this to read is not read from.
-const MAX_ANSWERS: usize = 1024;
 
 /// A connection whose socket took nothing for so long has stopped reading: nobody waits for it. A
 /// client that reads takes 64 KiB a second, though not evenly.
@@ -69,35 +64,12 @@ struct Inner {
     members: HashMap<u64, Member>,
     next_member: u64,
     /// The encoded echoes of the newest ops, up to the head.
-    tail: VecDeque<Bytes>,
+    tail: VecDeque<Echo>,
     tail_bytes: usize,
+    /// The last seq before the tail.
+    tail_from: u64,
     /// The bytes of all echoes encoded since the room was opened.
     echoed: u64,
-}
-
-struct Member {
-    signals: Arc<Signals>,
-    /// The last seq that the writer has taken.
-    cursor: u64,
-    /// The head at the end of the sync. What lies before it does not count as waiting.
-    baseline: u64,
-    /// What [`Inner::echoed`] was at the greater of cursor and baseline.
-    taken: u64,
-    /// The seqs of ops sent again, to be echoed to this connection alone.
-    answers: VecDeque<u64>,
-    /// What others show of themselves, where the profile is on.
-    inbox: Option<Inbox>,
-}
-
-/// What a room tells a connection, beside what there is to take.
-#[derive(Debug, Default)]
-pub struct Signals {
-    /// There may be something to take.
-    pub wake: Notify,
-    /// Too much waits for the connection; it is no longer a member.
-    pub too_slow: Notify,
-    /// When the socket last took something, in milliseconds since the room was opened.
-    progress: AtomicU64,
 }
 
 /// A connection's place in a room; leaves the room when dropped.
@@ -106,6 +78,7 @@ pub struct Seat {
     member: u64,
     client_id: Name,
     profiles: Profiles,
+    max_run: u64,
     signals: Arc<Signals>,
 }
 
@@ -121,7 +94,7 @@ pub fn refuses(hello: &Hello, config: &Config) -> Option<Violation> {
 impl Room {
     /// Opens a room for a document. Units: `max_waiting` is in bytes.
     pub fn new(doc_id: Name, document: Document, max_waiting: usize) -> Self {
-        let epoch = document.epoch();
+        let (epoch, head) = (document.epoch(), document.head());
         let inner = Inner {
             document,
             presence: Presence::default(),
@@ -130,6 +103,7 @@ impl Room {
             next_member: 0,
             tail: VecDeque::new(),
             tail_bytes: 0,
+            tail_from: head,
             echoed: 0,
         };
         Self {
@@ -157,7 +131,7 @@ impl Room {
     /// Takes a connection in; gives its seat and the messages that begin it: the ack and, where the
     /// sync is not a replay, the resync.
     ///
-    /// Source: `session.ack-first`, `session.sync-before-live`, sections 7, 14 and 15 of the protocol.
+    /// Source: `session.ack-first`, `session.sync-before-live`, sections 7 and 14 to 16 of the protocol.
     pub fn join(self: &Arc<Self>, hello: &Hello, config: &Config) -> (Seat, Vec<Bytes>) {
         let asked = hello.capabilities.as_deref();
         let profiles = Profiles::negotiate(asked.unwrap_or_default(), &config.profiles);
@@ -175,7 +149,10 @@ impl Room {
             let (cursor, resync) = match sync {
                 Sync::Replay => (last_seen, None),
                 Sync::Resync => {
-                    let state = profiles.state.then(|| inner.document.state());
+                    let state = profiles.state.then(|| match profiles.runs {
+                        true => inner.document.state_in_runs(),
+                        false => inner.document.state(),
+                    });
                     (head, Some((inner.document.text(), state)))
                 }
             };
@@ -183,6 +160,7 @@ impl Room {
             inner.next_member += 1;
             let state = Member {
                 signals: Arc::clone(&signals),
+                runs: profiles.runs,
                 cursor,
                 baseline: head,
                 taken: inner.echoed,
@@ -204,6 +182,7 @@ impl Room {
             capabilities: answers_asked.then(|| profiles.names()),
             epoch: profiles.resume.then(|| self.epoch.clone()),
             sync: profiles.resume.then_some(sync),
+            limits: profiles.runs.then(|| limits(config)),
         }))];
         if let Some((full_text, state)) = resync {
             opening.push(encode(&ServerMessage::Resync(Resync {
@@ -218,18 +197,25 @@ impl Room {
             member,
             client_id: hello.client_id.clone(),
             profiles,
+            max_run: config.max_run,
             signals,
         };
         (seat, opening)
     }
 
-    fn echo(&self, seq: u64, op: LoggedOp) -> Bytes {
+    /// The echo of a whole op.
+    pub(crate) fn echo(&self, logged: &LoggedOp) -> Bytes {
+        self.echo_of(logged, logged.server_seq, logged.op.clone())
+    }
+
+    /// The echo of `op`, a part of a logged one that ends with `server_seq`.
+    pub(crate) fn echo_of(&self, logged: &LoggedOp, server_seq: u64, op: Op) -> Bytes {
         encode(&ServerMessage::OpEcho(OpEcho {
             doc_id: self.doc_id.clone(),
-            server_seq: on_wire(seq),
-            origin_client_id: op.origin_client_id,
-            client_msg_id: op.client_msg_id,
-            op: op.op,
+            server_seq: on_wire(server_seq),
+            origin_client_id: logged.origin_client_id.clone(),
+            client_msg_id: logged.client_msg_id.clone(),
+            op,
         }))
     }
 
@@ -253,6 +239,11 @@ impl Seat {
     /// The profiles that are on for this connection.
     pub fn profiles(&self) -> Profiles {
         self.profiles
+    }
+
+    /// The greatest number of elements of one op.
+    pub fn max_run(&self) -> u64 {
+        self.max_run
     }
 
     /// The name of the document's history.
@@ -304,13 +295,9 @@ impl Seat {
         let submitted = inner.document.submit(client_id, client_msg_id, op)?;
         match submitted {
             Submitted::New(seq) => {
-                let echo = LoggedOp {
-                    origin_client_id: client_id.clone(),
-                    client_msg_id: client_msg_id.clone(),
-                    op: op.clone(),
-                };
-                let echo = self.room.echo(seq, echo);
-                let crowded = inner.publish(echo);
+                let logged = inner.document.op(seq);
+                let frame = self.room.echo(&logged);
+                let crowded = inner.publish(Echo { logged, frame });
                 self.room.crowded.store(crowded, Relaxed);
             }
             Submitted::Duplicate(seq) => {
@@ -382,14 +369,15 @@ impl Drop for Seat {
 impl Inner {
     /// Gives an echo to every member, and drops those for whom it is too much. Whether anyone has
     /// much to read then.
-    fn publish(&mut self, echo: Bytes) -> bool {
-        self.echoed += echo.len() as u64;
-        self.tail_bytes += echo.len();
+    fn publish(&mut self, echo: Echo) -> bool {
+        self.echoed += echo.frame.len() as u64;
+        self.tail_bytes += echo.frame.len();
         self.tail.push_back(echo);
         while self.tail_bytes > TAIL_BYTES
             && let Some(oldest) = self.tail.pop_front()
         {
-            self.tail_bytes -= oldest.len();
+            self.tail_bytes -= oldest.frame.len();
+            self.tail_from = oldest.logged.server_seq;
         }
         let (echoed, max_waiting) = (self.echoed, self.max_waiting);
         let mut crowded = false;
@@ -428,31 +416,31 @@ impl Inner {
             return (Vec::new(), false);
         };
         let crowded = member.is_crowded(self.echoed, self.max_waiting);
-        let head = self.document.head();
-        let tail_start = head - self.tail.len() as u64;
-        let mut batch = Batch {
-            frames: Vec::new(),
-            bytes: 0,
-        };
-        if member.cursor < tail_start {
-            for op in self.document.ops_since(member.cursor, BATCH_OPS) {
-                let seq = member.cursor + 1;
-                batch.push(member.pass(room.echo(seq, op)));
+        let mut batch = Batch::default();
+        if member.cursor < self.tail_from {
+            for logged in self.document.ops_since(member.cursor, BATCH_OPS) {
+                member.pass(&mut batch, room, &logged, || room.echo(&logged));
                 if batch.is_full() {
                     break;
                 }
             }
         }
-        while member.cursor >= tail_start && member.cursor < head && !batch.is_full() {
-            let at = usize::try_from(member.cursor - tail_start).expect("the tail is in memory");
-            batch.push(member.pass(self.tail[at].clone()));
+        if member.cursor >= self.tail_from {
+            let passed = |echo: &Echo| echo.logged.server_seq <= member.cursor;
+            let at = self.tail.partition_point(passed);
+            for echo in self.tail.range(at..) {
+                if batch.is_full() {
+                    break;
+                }
+                member.pass(&mut batch, room, &echo.logged, || echo.frame.clone());
+            }
         }
         while let Some(&seq) = member.answers.front()
             && seq <= member.cursor
             && !batch.is_full()
         {
             member.answers.pop_front();
-            batch.push(room.echo(seq, self.document.op(seq)));
+            batch.push(room.echo(&self.document.op(seq)));
         }
         if member.cursor >= member.baseline
             && let Some(inbox) = &mut member.inbox
@@ -482,38 +470,12 @@ impl Inner {
     }
 }
 
-impl Member {
-    fn waiting(&self, echoed: u64) -> u64 {
-        echoed - self.taken
-    }
-
-    fn is_crowded(&self, echoed: u64, max_waiting: u64) -> bool {
-        self.waiting(echoed) > max_waiting / CROWDED_PART || self.answers.len() > MAX_ANSWERS
-    }
-
-    /// Moves the cursor over the echo of the next seq.
-    fn pass(&mut self, echo: Bytes) -> Bytes {
-        self.cursor += 1;
-        if self.cursor > self.baseline {
-            self.taken += echo.len() as u64;
-        }
-        echo
-    }
-}
-
-struct Batch {
-    frames: Vec<Bytes>,
-    bytes: usize,
-}
-
-impl Batch {
-    fn push(&mut self, frame: Bytes) {
-        self.bytes += frame.len();
-        self.frames.push(frame);
-    }
-
-    fn is_full(&self) -> bool {
-        self.bytes >= BATCH_BYTES
+/// Source: `runs.limits`.
+fn limits(config: &Config) -> Limits {
+    let integer = |limit: u64| Integer::new(limit).expect("a limit is below 2^53");
+    Limits {
+        max_run: integer(config.max_run),
+        max_message_bytes: integer(config.max_message_bytes as u64),
     }
 }
 

@@ -110,9 +110,16 @@ impl Text {
     ///
     /// Source: `crdt.walk`, `crdt.pending-applies`, `crdt.idempotent`.
     pub fn integrate(&mut self, op: &Op) {
+        match op.elements() {
+            1 => self.integrate_one(op),
+            _ => op.singles().for_each(|single| self.integrate_one(&single)),
+        }
+    }
+
+    fn integrate_one(&mut self, op: &Op) {
         match op {
             Op::Ins(insert) => self.insert(insert),
-            Op::Del(Delete { id }) => match self.by_id.get(id) {
+            Op::Del(Delete { id, .. }) => match self.by_id.get(id) {
                 Some(&index) => self.elements[index as usize].deleted = true,
                 None => self.pending.entry(id.clone()).or_default().deleted = true,
             },
@@ -166,19 +173,20 @@ impl Text {
         spans
     }
 
-    /// The ops that wait for an element, each once, in no order that means anything.
+    /// The ops that wait for an element, of one element each, each once, in no order that means
+    /// anything.
     pub fn pending(&self) -> Vec<Op> {
         let mut ops = Vec::new();
         for (id, waiting) in &self.pending {
             if waiting.deleted {
-                ops.push(Op::Del(Delete { id: id.clone() }));
+                ops.push(Op::Del(Delete::one(id.clone())));
             }
             ops.extend(waiting.children.iter().map(|(child, &value)| {
                 let parent_id = ParentId::Element(id.clone());
                 Op::Ins(Insert {
                     parent_id,
                     id: child.clone(),
-                    value,
+                    value: value.into(),
                 })
             }));
         }
@@ -189,18 +197,20 @@ impl Text {
         if self.by_id.contains_key(&insert.id) {
             return;
         }
+        let value = insert.value.as_str().chars().next();
+        let value = value.expect("an insert has a value");
         let parent = match &insert.parent_id {
             ParentId::Root => ROOT,
             ParentId::Element(id) => match self.by_id.get(id) {
                 Some(&index) => index,
                 None => {
                     let waiting = self.pending.entry(id.clone()).or_default();
-                    waiting.children.insert(insert.id.clone(), insert.value);
+                    waiting.children.insert(insert.id.clone(), value);
                     return;
                 }
             },
         };
-        let mut arrived = vec![(parent, insert.id.clone(), insert.value)];
+        let mut arrived = vec![(parent, insert.id.clone(), value)];
         while let Some((parent, id, value)) = arrived.pop() {
             if self.by_id.contains_key(&id) {
                 continue;

@@ -19,7 +19,8 @@ pub enum Violation {
     /// A message is binary. Source: `close.binary`.
     Binary,
     /// A message does not fit the schema of a client's message. Source: `close.not-json`,
-    /// `close.unknown-type`, `close.schema`, `resume.op-epoch-invalid`, `presence.schema`.
+    /// `close.unknown-type`, `close.schema`, `resume.op-epoch-invalid`, `runs.schema`,
+    /// `presence.schema`.
     Malformed,
     /// The first message is not a `hello`. Source: `close.no-hello`.
     NoHello,
@@ -35,13 +36,16 @@ pub enum Violation {
     OtherEpoch,
     /// What the client shows of itself is too long. Source: `presence.too-big`.
     StateTooBig,
+    /// The op has too many elements. Source: `runs.max-run`.
+    RunTooLong,
     /// The op's `client_msg_id` stands for another op. Source: `submit.msg-id-reused`.
     MessageIdReused,
     /// The insert's id is of another replica. Source: `crdt.own-replica`.
     ForeignReplica,
     /// The insert's lamport is not above its parent's. Source: `crdt.lamport-above-parent`.
     LamportNotAboveParent,
-    /// The insert's id is that of another insert. Source: `submit.id-taken`.
+    /// The insert's ids are, in part or all, those of other inserts. Source: `submit.id-taken`,
+    /// `runs.overlap`.
     ElementIdTaken,
     /// The client does not read what is sent to it. Source: `slow.ceiling`.
     TooSlow,
@@ -75,6 +79,7 @@ impl Violation {
                 "protocol: epoch is not that of the document",
             ),
             Self::StateTooBig => (MessageTooBig, "the presence state is over 4096 bytes"),
+            Self::RunTooLong => (MessageTooBig, "the op has more than max_run elements"),
             Self::MessageIdReused => (
                 PolicyViolation,
                 "protocol: client_msg_id stands for another op",

@@ -64,6 +64,17 @@ pub enum MessageType {
 }
 
 impl MessageType {
+    /// Every message that the specification defines.
+    pub const ALL: [Self; 7] = [
+        Self::Hello,
+        Self::Op,
+        Self::HelloAck,
+        Self::Resync,
+        Self::OpEcho,
+        Self::PresenceUpdate,
+        Self::PresenceSnapshot,
+    ];
+
     /// The `type` on the wire.
     pub fn name(self) -> &'static str {
         match self {
@@ -74,6 +85,14 @@ impl MessageType {
             Self::OpEcho => "op_echo",
             Self::PresenceUpdate => "presence_update",
             Self::PresenceSnapshot => "presence_snapshot",
+        }
+    }
+
+    /// The profile without which nobody sends it.
+    pub fn profile(self) -> Profile {
+        match self {
+            Self::PresenceUpdate | Self::PresenceSnapshot => Profile::Presence,
+            Self::Hello | Self::Op | Self::HelloAck | Self::Resync | Self::OpEcho => Profile::Core,
         }
     }
 

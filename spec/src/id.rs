@@ -142,6 +142,18 @@ impl ElementId {
     pub fn replica_id(&self) -> &Name {
         &self.replica_id
     }
+
+    /// The id of the same replica, so many lamports later.
+    ///
+    /// # Panics
+    /// Where that lamport is above 2^53−1.
+    pub fn later(&self, lamports: u64) -> Self {
+        let lamport = Integer::new(self.lamport().saturating_add(lamports));
+        Self {
+            lamport: lamport.expect("a run ends at 2^53-1 or below"),
+            replica_id: self.replica_id.clone(),
+        }
+    }
 }
 
 impl fmt::Display for ElementId {

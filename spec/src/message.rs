@@ -6,37 +6,46 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
+use std::ops::RangeInclusive;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
+use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::id::{ElementId, Integer, Name, ParentId};
+use crate::id::{ElementId, Integer, MAX_INTEGER, Name};
+pub use crate::op::{Count, Delete, Insert, Op, RunText, SingleDelete, SingleInsert, SingleOp};
+use crate::op::{LEAST_RUN, MOST_RUN};
 
-/// Any message that a client sends.
+/// Any message that a client sends; its ops are of the type `O`, [`SingleOp`] for a connection that
+/// has the profile `runs` off.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", from = "Object<ClientFields>")]
-pub enum ClientMessage {
+#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(from = "Object<ClientFields<O>>")]
+#[serde(bound(deserialize = "O: Deserialize<'de>"))]
+pub enum ClientMessage<O = Op> {
     /// The first message of a connection.
     Hello(Hello),
     /// One edit.
-    Op(OpSubmission),
+    Op(OpSubmission<O>),
     /// What the client shows of itself (profile `presence`).
     PresenceUpdate(PresenceUpdate),
 }
 
-/// Any message that a server sends.
+/// Any message that a server sends; its ops are of the type `O`, [`SingleOp`] for a connection that
+/// has the profile `runs` off.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", from = "Object<ServerFields>")]
-pub enum ServerMessage {
+#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(from = "Object<ServerFields<O>>")]
+#[serde(bound(deserialize = "O: Deserialize<'de>"))]
+pub enum ServerMessage<O = Op> {
     /// The answer to `hello`.
     HelloAck(HelloAck),
     /// A snapshot of the document.
-    Resync(Resync),
+    Resync(Resync<O>),
     /// An accepted op.
-    OpEcho(OpEcho),
+    OpEcho(OpEcho<O>),
     /// What another client shows of itself (profile `presence`).
     PresenceUpdate(PresenceUpdate),
     /// What all others show of themselves (profile `presence`).
@@ -87,7 +96,7 @@ impl Hello {
 /// `op`: a client submits one edit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(title = "op", example = json!({"type":"op","doc_id":"doc-123","client_id":"A","client_msg_id":"m-1","op":{"type":"ins","parent_id":[0,"root"],"id":[1001,"A"],"value":"H"}}))]
-pub struct OpSubmission {
+pub struct OpSubmission<O = Op> {
     /// The document of the connection's `hello`.
     pub doc_id: Name,
     /// The client of the connection's `hello`.
@@ -95,7 +104,7 @@ pub struct OpSubmission {
     /// The client's own name for this op; a resent op keeps it.
     pub client_msg_id: Name,
     /// The edit.
-    pub op: Op,
+    pub op: O,
     /// Profile `resume`: the epoch in which the op was made. Any value where the profile is off,
     /// since the field is unknown then; see [`OpSubmission::epoch`].
     #[serde(
@@ -107,84 +116,13 @@ pub struct OpSubmission {
     pub epoch: Option<Value>,
 }
 
-impl OpSubmission {
+impl<O> OpSubmission<O> {
     /// The epoch in which the op was made, for a connection with the profile `resume`.
     ///
     /// Errors: a value that is no name.
     pub fn epoch(&self) -> Result<Option<Name>, serde_json::Error> {
         self.epoch.as_ref().map(Name::deserialize).transpose()
     }
-}
-
-/// One edit of the text: an insert or a delete.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum Op {
-    /// Inserts one character after its parent.
-    Ins(Insert),
-    /// Deletes one element.
-    Del(Delete),
-}
-
-/// An op's fields before its type is looked at: what an insert alone defines is unknown to a delete.
-#[derive(Deserialize)]
-struct OpFields {
-    r#type: OpType,
-    id: ElementId,
-    parent_id: Option<Value>,
-    value: Option<Value>,
-}
-
-/// The `type` of an op. Unlike the derived reading of a tagged enum, it takes no number for it.
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum OpType {
-    Ins,
-    Del,
-}
-
-impl<'de> Deserialize<'de> for Op {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        fn read<T: DeserializeOwned, E: serde::de::Error>(
-            field: &'static str,
-            value: Option<Value>,
-        ) -> Result<T, E> {
-            let value = value.ok_or_else(|| E::missing_field(field))?;
-            serde_json::from_value(value).map_err(|e| E::custom(format_args!("{field}: {e}")))
-        }
-        let Object(OpFields {
-            r#type,
-            id,
-            parent_id,
-            value,
-        }) = Object::deserialize(deserializer)?;
-        Ok(match r#type {
-            OpType::Ins => Self::Ins(Insert {
-                parent_id: read("parent_id", parent_id)?,
-                id,
-                value: read("value", value)?,
-            }),
-            OpType::Del => Self::Del(Delete { id }),
-        })
-    }
-}
-
-/// `ins`: a new element with one character, child of `parent_id`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Insert {
-    /// The element after which the character was typed.
-    pub parent_id: ParentId,
-    /// The new element's id; its lamport is greater than the parent's.
-    pub id: ElementId,
-    /// Exactly one Unicode scalar value.
-    pub value: char,
-}
-
-/// `del`: marks an element deleted, for ever.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Delete {
-    /// The element to delete.
-    pub id: ElementId,
 }
 
 /// `hello_ack`: the server's first message, with the document's head.
@@ -219,6 +157,29 @@ pub struct HelloAck {
     )]
     #[schemars(with = "SyncKind")]
     pub sync: Option<SyncKind>,
+    /// Profile `runs`: how large the client's ops and messages may be.
+    #[serde(
+        default,
+        deserialize_with = "present_object",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Limits")]
+    pub limits: Option<Limits>,
+}
+
+/// How large a client's ops and messages may be.
+///
+/// Source: `runs.limits`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Limits {
+    /// The greatest number of elements of one op.
+    #[serde(deserialize_with = "run_limit")]
+    #[schemars(range(min = LEAST_RUN, max = MOST_RUN))]
+    pub max_run: Integer,
+    /// The greatest message, in bytes of UTF-8.
+    #[serde(deserialize_with = "message_limit")]
+    #[schemars(range(min = 65_536, max = 16_777_216))]
+    pub max_message_bytes: Integer,
 }
 
 /// How a client is brought to the head.
@@ -234,7 +195,8 @@ pub enum SyncKind {
 /// `resync`: the whole text after all ops up to `server_seq`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(title = "resync", example = json!({"type":"resync","doc_id":"doc-123","server_seq":100,"full_text":"Hello"}))]
-pub struct Resync {
+#[serde(bound(deserialize = "O: Deserialize<'de>"))]
+pub struct Resync<O = Op> {
     /// The document of the `hello`.
     pub doc_id: Name,
     /// The last op that the text holds.
@@ -244,20 +206,21 @@ pub struct Resync {
     /// Profile `state`: the elements behind the text.
     #[serde(
         default,
-        deserialize_with = "present",
+        deserialize_with = "present_object",
         skip_serializing_if = "Option::is_none"
     )]
-    #[schemars(with = "State")]
-    pub state: Option<State>,
+    #[schemars(with = "State<O>")]
+    pub state: Option<State<O>>,
 }
 
 /// Profile `state`: all that a client needs to go on editing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct State {
+#[schemars(rename = "State")]
+pub struct State<O = Op> {
     /// The elements in document order, tombstones included; adjacent spans that could be one are one.
     pub elements: Vec<Span>,
     /// The ops that still wait for an element, each once, in no order that means anything.
-    pub pending: Vec<Op>,
+    pub pending: Vec<O>,
 }
 
 /// Elements of one replica with consecutive lamports, adjacent in document order.
@@ -312,7 +275,7 @@ pub struct PresenceSnapshot {
 /// `op_echo`: an accepted op, sent to every connection of its document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(title = "op_echo", example = json!({"type":"op_echo","doc_id":"doc-123","server_seq":43,"origin_client_id":"A","client_msg_id":"m-1","op":{"type":"ins","parent_id":[0,"root"],"id":[1001,"A"],"value":"H"}}))]
-pub struct OpEcho {
+pub struct OpEcho<O = Op> {
     /// The document of the op.
     pub doc_id: Name,
     /// The op's place in the document's one order, from 1.
@@ -324,16 +287,25 @@ pub struct OpEcho {
     /// The `client_msg_id` under which it was accepted.
     pub client_msg_id: Name,
     /// The edit, as submitted.
-    pub op: Op,
+    pub op: O,
 }
 
 /// Reads a field that may be missing, but is not null.
-fn present<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+pub(crate) fn present<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     T: Deserialize<'de>,
     D: Deserializer<'de>,
 {
     T::deserialize(deserializer).map(Some)
+}
+
+/// Reads an object that may be missing.
+fn present_object<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Object::deserialize(deserializer).map(|Object(value)| Some(value))
 }
 
 /// A field that must be there, though it may be null.
@@ -352,23 +324,59 @@ fn not_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Er
 
 /// Reads an integer of 1 … 2^53−1.
 fn from_1<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Integer, D::Error> {
+    bounded(deserializer, 1..=MAX_INTEGER)
+}
+
+/// Reads an integer within bounds.
+fn bounded<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    bounds: RangeInclusive<u64>,
+) -> Result<Integer, D::Error> {
     let integer = Integer::deserialize(deserializer)?;
-    if integer.value() == 0 {
-        return Err(D::Error::custom("0 stands where 1 or more is meant"));
+    if !bounds.contains(&integer.value()) {
+        let (least, most) = bounds.into_inner();
+        return Err(D::Error::custom(format_args!(
+            "{} is not from {least} to {most}",
+            integer.value()
+        )));
     }
     Ok(integer)
 }
 
+fn run_limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Integer, D::Error> {
+    bounded(deserializer, LEAST_RUN..=MOST_RUN)
+}
+
+fn message_limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Integer, D::Error> {
+    bounded(deserializer, 65_536..=16_777_216)
+}
+
+impl From<ClientMessage<SingleOp>> for ClientMessage {
+    fn from(message: ClientMessage<SingleOp>) -> Self {
+        match message {
+            ClientMessage::Hello(hello) => Self::Hello(hello),
+            ClientMessage::Op(submission) => Self::Op(OpSubmission {
+                doc_id: submission.doc_id,
+                client_id: submission.client_id,
+                client_msg_id: submission.client_msg_id,
+                op: submission.op.into(),
+                epoch: submission.epoch,
+            }),
+            ClientMessage::PresenceUpdate(update) => Self::PresenceUpdate(update),
+        }
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum ClientFields {
+enum ClientFields<O> {
     Hello(Hello),
-    Op(OpSubmission),
+    Op(OpSubmission<O>),
     PresenceUpdate(PresenceUpdate),
 }
 
-impl From<Object<ClientFields>> for ClientMessage {
-    fn from(Object(fields): Object<ClientFields>) -> Self {
+impl<O> From<Object<ClientFields<O>>> for ClientMessage<O> {
+    fn from(Object(fields): Object<ClientFields<O>>) -> Self {
         match fields {
             ClientFields::Hello(hello) => Self::Hello(hello),
             ClientFields::Op(op) => Self::Op(op),
@@ -379,16 +387,16 @@ impl From<Object<ClientFields>> for ClientMessage {
 
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum ServerFields {
+enum ServerFields<O> {
     HelloAck(HelloAck),
-    Resync(Resync),
-    OpEcho(OpEcho),
+    Resync(Resync<O>),
+    OpEcho(OpEcho<O>),
     PresenceUpdate(PresenceUpdate),
     PresenceSnapshot(PresenceSnapshot),
 }
 
-impl From<Object<ServerFields>> for ServerMessage {
-    fn from(Object(fields): Object<ServerFields>) -> Self {
+impl<O> From<Object<ServerFields<O>>> for ServerMessage<O> {
+    fn from(Object(fields): Object<ServerFields<O>>) -> Self {
         match fields {
             ServerFields::HelloAck(ack) => Self::HelloAck(ack),
             ServerFields::Resync(resync) => Self::Resync(resync),
@@ -401,7 +409,7 @@ impl From<Object<ServerFields>> for ServerMessage {
 
 /// What is read from a JSON object alone. The derived reading also takes an array of the fields'
 /// values, which is no message (`close.not-json`, `close.schema`).
-struct Object<T>(T);
+pub(crate) struct Object<T>(pub(crate) T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -420,24 +428,5 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
         }
 
         deserializer.deserialize_map(ObjectVisitor(PhantomData))
-    }
-}
-
-impl Op {
-    /// The id of the element that the op inserts or deletes.
-    pub fn id(&self) -> &ElementId {
-        match self {
-            Self::Ins(insert) => &insert.id,
-            Self::Del(delete) => &delete.id,
-        }
-    }
-
-    /// The element that must be there before the op takes effect: the parent of an insert (nothing
-    /// where that is the root), the target of a delete.
-    pub fn dependency(&self) -> Option<&ElementId> {
-        match self {
-            Self::Ins(insert) => insert.parent_id.element(),
-            Self::Del(delete) => Some(&delete.id),
-        }
     }
 }

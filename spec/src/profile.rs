@@ -30,13 +30,21 @@ pub enum Profile {
     Resume,
     /// A resync carries the elements, so that who joins by it can edit.
     State,
+    /// Ops of several elements.
+    Runs,
     /// Cursors and the like, beside the ops.
     Presence,
 }
 
 impl Profile {
     /// Every profile that the specification defines.
-    pub const ALL: [Self; 4] = [Self::Core, Self::Resume, Self::State, Self::Presence];
+    pub const ALL: [Self; 5] = [
+        Self::Core,
+        Self::Resume,
+        Self::State,
+        Self::Runs,
+        Self::Presence,
+    ];
 
     /// The profile of a name on the wire, or nothing where the specification has none.
     pub fn from_name(name: &str) -> Option<Self> {
@@ -49,6 +57,7 @@ impl Profile {
             Self::Core => "core",
             Self::Resume => "resume",
             Self::State => "state",
+            Self::Runs => "runs",
             Self::Presence => "presence",
         }
     }

@@ -158,12 +158,7 @@ fn blocks(text: &str) -> Vec<Block> {
             continue;
         }
         if let Some(heading) = line.strip_prefix("## ") {
-            let named = heading
-                .split_once("Profile `")
-                .and_then(|(_, name)| name.split_once('`'));
-            profile = named
-                .and_then(|(name, _)| Profile::from_name(name))
-                .unwrap_or_default();
+            profile = profile_of(heading);
         }
         let prose = !line.is_empty() && !line.starts_with('#') && !line.starts_with('|');
         if fenced || !prose {
@@ -184,6 +179,16 @@ fn blocks(text: &str) -> Vec<Block> {
         }
     }
     blocks
+}
+
+/// The profile that a heading names (`N. Profile NAME`), `core` where it names none.
+pub(crate) fn profile_of(heading: &str) -> Profile {
+    let named = heading
+        .split_once("Profile `")
+        .and_then(|(_, name)| name.split_once('`'));
+    named
+        .and_then(|(name, _)| Profile::from_name(name))
+        .unwrap_or_default()
 }
 
 fn split_id(text: &str) -> Option<(&str, &str)> {

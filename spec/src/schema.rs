@@ -7,8 +7,9 @@ use serde_json::{Map, Value, json};
 
 use crate::frame::{FrameTable, MessageType};
 use crate::message::{
-    Hello, HelloAck, OpEcho, OpSubmission, PresenceSnapshot, PresenceUpdate, Resync,
+    Hello, HelloAck, Op, OpEcho, OpSubmission, PresenceSnapshot, PresenceUpdate, Resync, SingleOp,
 };
+use crate::profile::Profile;
 use crate::report::Report;
 use crate::scenario::Scenario;
 use crate::vector::VectorFile;
@@ -21,7 +22,7 @@ pub const ID_BASE: &str = "https://collab-text.example/schemas/v1/";
 pub struct SchemaFile {
     /// The file name, such as `hello.schema.json`.
     pub file_name: String,
-    /// The schema: JSON Schema 2020-12, complete in itself.
+    /// The schema: JSON Schema draft-07, complete in itself.
     pub schema: Value,
 }
 
@@ -33,46 +34,60 @@ impl SchemaFile {
 }
 
 /// Every schema of the specification, in the order of their names.
+///
+/// Messages that hold ops have two: `op` for connections with the profile `runs` off, `op-runs` for
+/// those with it on.
 pub fn all() -> Vec<SchemaFile> {
     let mut files = vec![
-        message::<Hello>(MessageType::Hello),
-        message::<OpSubmission>(MessageType::Op),
-        message::<HelloAck>(MessageType::HelloAck),
-        message::<Resync>(MessageType::Resync),
-        message::<OpEcho>(MessageType::OpEcho),
-        message::<PresenceUpdate>(MessageType::PresenceUpdate),
-        message::<PresenceSnapshot>(MessageType::PresenceSnapshot),
-        union(
-            "client-message",
-            "Any message that a client sends.",
-            |generator| {
-                vec![
-                    tagged::<Hello>(generator, MessageType::Hello),
-                    tagged::<OpSubmission>(generator, MessageType::Op),
-                    tagged::<PresenceUpdate>(generator, MessageType::PresenceUpdate),
-                ]
-            },
-        ),
-        union(
-            "server-message",
-            "Any message that a server sends.",
-            |generator| {
-                vec![
-                    tagged::<HelloAck>(generator, MessageType::HelloAck),
-                    tagged::<Resync>(generator, MessageType::Resync),
-                    tagged::<OpEcho>(generator, MessageType::OpEcho),
-                    tagged::<PresenceUpdate>(generator, MessageType::PresenceUpdate),
-                    tagged::<PresenceSnapshot>(generator, MessageType::PresenceSnapshot),
-                ]
-            },
-        ),
+        message::<Hello>(MessageType::Hello, ""),
+        message::<HelloAck>(MessageType::HelloAck, ""),
+        message::<PresenceUpdate>(MessageType::PresenceUpdate, ""),
+        message::<PresenceSnapshot>(MessageType::PresenceSnapshot, ""),
         document::<Scenario>("scenario"),
         document::<FrameTable>("frames"),
         document::<VectorFile>("vectors"),
         document::<Report>("report"),
     ];
+    files.extend(messages_with_ops::<SingleOp>(""));
+    files.extend(messages_with_ops::<Op>(RUNS));
     files.sort_by(|a, b| a.file_name.cmp(&b.file_name));
     files
+}
+
+/// What stands behind the name of a schema for connections with the profile `runs` on.
+const RUNS: &str = "-runs";
+
+/// The schemas of the messages that hold ops of the type `O`, and of all messages together.
+fn messages_with_ops<O: JsonSchema>(suffix: &str) -> [SchemaFile; 5] {
+    [
+        message::<OpSubmission<O>>(MessageType::Op, suffix),
+        message::<Resync<O>>(MessageType::Resync, suffix),
+        message::<OpEcho<O>>(MessageType::OpEcho, suffix),
+        union(
+            &format!("client-message{suffix}"),
+            "Any message that a client sends.",
+            |generator| {
+                vec![
+                    tagged::<Hello>(generator, MessageType::Hello),
+                    tagged::<OpSubmission<O>>(generator, MessageType::Op),
+                    tagged::<PresenceUpdate>(generator, MessageType::PresenceUpdate),
+                ]
+            },
+        ),
+        union(
+            &format!("server-message{suffix}"),
+            "Any message that a server sends.",
+            |generator| {
+                vec![
+                    tagged::<HelloAck>(generator, MessageType::HelloAck),
+                    tagged::<Resync<O>>(generator, MessageType::Resync),
+                    tagged::<OpEcho<O>>(generator, MessageType::OpEcho),
+                    tagged::<PresenceUpdate>(generator, MessageType::PresenceUpdate),
+                    tagged::<PresenceSnapshot>(generator, MessageType::PresenceSnapshot),
+                ]
+            },
+        ),
+    ]
 }
 
 /// The schema with a name such as `server-message`, or nothing where there is none.
@@ -84,15 +99,25 @@ pub fn find(name: &str) -> Option<Value> {
         .map(|file| file.schema)
 }
 
+/// The name of the schema for a message, or for a union of messages, on a connection with a profile
+/// on.
+pub fn name_with(name: &str, profile: Profile) -> String {
+    let with_runs = format!("{name}{RUNS}");
+    match profile {
+        Profile::Runs if find(&with_runs).is_some() => with_runs,
+        _ => name.to_owned(),
+    }
+}
+
 fn generator() -> SchemaGenerator {
-    SchemaSettings::draft2020_12().into_generator()
+    SchemaSettings::draft07().into_generator()
 }
 
 /// The schema of one message: that of its struct, with the `type`.
-fn message<T: JsonSchema>(kind: MessageType) -> SchemaFile {
+fn message<T: JsonSchema>(kind: MessageType, suffix: &str) -> SchemaFile {
     let mut generator = generator();
     let schema = tagged::<T>(&mut generator, kind);
-    file(kind.name(), schema, generator)
+    file(&format!("{}{suffix}", kind.name()), schema, generator)
 }
 
 fn document<T: JsonSchema>(name: &str) -> SchemaFile {
@@ -134,23 +159,27 @@ fn tagged<T: JsonSchema>(generator: &mut SchemaGenerator, kind: MessageType) -> 
     schema
 }
 
-/// Puts the definitions that a schema refers to beside it, and the draft and the id in front.
+/// Puts the definitions that a schema refers to beside it, and the draft and the id in front, and writes
+/// all of it as the draft wants it.
 fn file(name: &str, schema: Value, mut generator: SchemaGenerator) -> SchemaFile {
     let file_name = format!("{name}.schema.json");
     let mut head = Map::new();
     head.insert(
         "$schema".into(),
-        json!("https://json-schema.org/draft/2020-12/schema"),
+        json!("http://json-schema.org/draft-07/schema#"),
     );
     head.insert("$id".into(), json!(format!("{ID_BASE}{file_name}")));
     if let Value::Object(fields) = schema {
         head.extend(fields);
     }
-    let definitions = generator.take_definitions(true);
+    let definitions = generator.take_definitions(false);
     if !definitions.is_empty() {
-        head.insert("$defs".into(), Value::Object(definitions));
+        head.insert("definitions".into(), Value::Object(definitions));
     }
     let mut schema = Schema::from(head);
+    for transform in generator.transforms_mut() {
+        transform.transform(&mut schema);
+    }
     Plain.transform(&mut schema);
     SchemaFile {
         file_name,

@@ -5,10 +5,12 @@
 mod crdt;
 mod follow;
 mod memory;
+mod pastes;
 mod presence;
 mod profiles;
 mod restart;
 mod resume;
+mod runs;
 mod session;
 mod shutdown;
 mod slow;
@@ -25,10 +27,12 @@ pub(crate) fn all() -> Vec<Case> {
     [
         crdt::cases(),
         memory::cases(),
+        pastes::cases(),
         presence::cases(),
         profiles::cases(),
         restart::cases(),
         resume::cases(),
+        runs::cases(),
         session::cases(),
         shutdown::cases(),
         slow::cases(),

@@ -1,6 +1,6 @@
 //! Profiles beside each other: on one connection, and on the connections of one document.
 
-use collab_spec::message::SyncKind;
+use collab_spec::message::{OpSubmission, SyncKind};
 use collab_spec::profile::Profile;
 use serde_json::{Value, json};
 
@@ -10,7 +10,8 @@ use crate::context::Context;
 use crate::ids;
 use crate::outcome::{Failure, Outcome};
 
-use super::follow::{follow, type_on};
+use super::follow::{end_of, follow, type_on};
+use super::runs::{View, due, expect_due};
 
 const ALL: [Profile; 3] = [Profile::Resume, Profile::State, Profile::Presence];
 
@@ -18,13 +19,13 @@ const ALL: [Profile; 3] = [Profile::Resume, Profile::State, Profile::Presence];
 pub(super) fn cases() -> Vec<Case> {
     vec![
         Case::code(
-            "profiles/eight-combinations",
-            "eight connections, one for each choice of three profiles, share a document",
+            "profiles/all-combinations",
+            "sixteen connections, one for each choice of the four profiles, share a document",
             &["profiles.mixed", ids::PROFILES_ACK, ids::PROFILES_OFF],
-            eight_combinations,
+            all_combinations,
         )
-        .profile(Profile::Resume)
-        .needs(&[Profile::State, Profile::Presence]),
+        .profile(Profile::Runs)
+        .needs(&[Profile::Resume, Profile::State, Profile::Presence]),
         Case::code(
             "profiles/order-of-asking",
             "the order in which profiles are asked for, and unknown ones between them, change nothing",
@@ -64,58 +65,84 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
-/// Every choice of the three profiles.
+/// Every choice of the four profiles.
 fn combinations() -> Vec<Vec<Profile>> {
-    let chosen = |bits: usize| {
-        let bit = |(place, profile)| (bits >> place & 1 == 1).then_some(profile);
-        ALL.into_iter().enumerate().filter_map(bit).collect()
-    };
-    (0..8).map(chosen).collect()
+    let every = Profile::ALL
+        .into_iter()
+        .filter(|profile| *profile != Profile::Core);
+    every.fold(vec![Vec::new()], |chosen, profile| {
+        let with = |without: &Vec<Profile>| [&without[..], &[profile]].concat();
+        let more: Vec<_> = chosen.iter().map(with).collect();
+        [chosen, more].concat()
+    })
 }
 
-async fn eight_combinations(context: Context) -> Outcome {
+async fn all_combinations(context: Context) -> Outcome {
+    let combinations = combinations();
     let mut clients = Vec::new();
-    for (number, profiles) in combinations().iter().enumerate() {
+    for (number, profiles) in combinations.iter().enumerate() {
         let client = context
             .join_asking(&format!("c-{number}"), profiles)
             .await?;
         granted(&client, profiles)?;
-        clients.push(client);
+        clients.push((client, profiles));
     }
-    // Everyone writes, and those who can show something.
-    let mut parent = ROOT;
-    for writer in 0..8 {
-        let submission = clients[writer].insert(&parent, 'x');
-        clients[writer].submit(&submission);
-        for client in &mut clients {
-            client.expect_echo(&submission, "profiles.mixed").await?;
+    let has = |profiles: &[Profile], profile| profiles.contains(&profile);
+    // Everyone writes, in runs where they are on, and all get it in their way.
+    let mut history: Vec<OpSubmission> = Vec::new();
+    for writer in 0..clients.len() {
+        let (client, profiles) = &mut clients[writer];
+        let parent = end_of(&history);
+        let submission = match has(profiles, Profile::Runs) {
+            true => client.insert_run(&parent, "xyz"),
+            false => client.insert(&parent, 'x'),
+        };
+        client.submit(&submission);
+        let head: u64 = history.iter().map(|sent| sent.op.elements()).sum();
+        history.push(submission);
+        for (client, profiles) in &mut clients {
+            let view = match has(profiles, Profile::Runs) {
+                true => View::Whole,
+                false => View::OneByOne,
+            };
+            expect_due(client, &due(&history, head, view), "profiles.mixed").await?;
         }
-        parent = crate::client::under(&submission);
     }
-    for shower in 4..8 {
+    // And those who can show something do.
+    let shows: Vec<usize> = (0..clients.len())
+        .filter(|&number| has(clients[number].1, Profile::Presence))
+        .collect();
+    for &shower in &shows {
         let (name, state) = (format!("c-{shower}"), json!({"from": shower}));
-        clients[shower].send_presence(&state);
-        for (number, client) in clients.iter_mut().enumerate() {
-            if number >= 4 && number != shower {
-                client
-                    .expect_presence(&name, &state, ids::PRESENCE_PASSED_ON)
-                    .await?;
-            }
+        clients[shower].0.send_presence(&state);
+        for &other in shows.iter().filter(|other| **other != shower) {
+            let client = &mut clients[other].0;
+            client
+                .expect_presence(&name, &state, ids::PRESENCE_PASSED_ON)
+                .await?;
         }
     }
     let (first, others) = clients.split_first_mut().ok_or_else(no_clients)?;
-    let mut others: Vec<&mut Client> = others.iter_mut().collect();
-    first.barrier(&mut others, ids::PROFILES_OFF).await?;
-    // The same eight again, now with a text.
-    for (number, profiles) in combinations().iter().enumerate() {
+    let mut others: Vec<&mut Client> = others.iter_mut().map(|(client, _)| client).collect();
+    first.0.barrier(&mut others, ids::PROFILES_OFF).await?;
+    // The same again, now with a text.
+    let text = combinations.iter().map(|profiles| {
+        if has(profiles, Profile::Runs) {
+            "xyz"
+        } else {
+            "x"
+        }
+    });
+    let text: String = text.collect();
+    for (number, profiles) in combinations.iter().enumerate() {
         let late = context
             .join_asking(&format!("late-{number}"), profiles)
             .await?;
         granted(&late, profiles)?;
-        if late.synced().full_text != "xxxxxxxx" {
+        if late.synced().full_text != text {
             let what = "what a connection asks for changes its text";
             return Err(Failure::breach("profiles.mixed", what)
-                .expected("xxxxxxxx")
+                .expected(text)
                 .got(&late.synced().full_text)
                 .at(late.synced_at()));
         }

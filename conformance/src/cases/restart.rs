@@ -176,7 +176,7 @@ fn text_of(history: &[OpSubmission]) -> String {
     let typed = history
         .iter()
         .filter_map(|submission| match &submission.op {
-            collab_spec::message::Op::Ins(insert) => Some(insert.value),
+            collab_spec::message::Op::Ins(insert) => Some(insert.value.as_str()),
             collab_spec::message::Op::Del(_) => None,
         });
     typed.collect()

@@ -193,7 +193,7 @@ async fn documents_side_by_side(context: Context) -> Outcome {
                 let mut submission = submission.clone();
                 submission.doc_id = doc_id.clone().expect("the document has a name");
                 if let collab_spec::message::Op::Ins(insert) = &mut submission.op {
-                    insert.value = value;
+                    insert.value = value.into();
                 }
                 submission
             })

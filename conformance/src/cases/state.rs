@@ -87,7 +87,7 @@ fn made_up(seed: u64, count: usize) -> Vec<(usize, Op)> {
         };
         let any = |numbers: &mut Numbers| elements.get(numbers.below(elements.len() + 1)).cloned();
         let op = match (numbers.below(10), any(&mut numbers)) {
-            (0..=2, Some(id)) => Op::Del(Delete { id }),
+            (0..=2, Some(id)) => Op::Del(Delete::one(id)),
             (kind, place) => {
                 let parent_id = match place {
                     _ if kind < 8 => last.1.clone(),
@@ -107,7 +107,7 @@ fn made_up(seed: u64, count: usize) -> Vec<(usize, Op)> {
                 Op::Ins(Insert {
                     parent_id,
                     id,
-                    value,
+                    value: value.into(),
                 })
             }
         };
@@ -140,8 +140,8 @@ async fn perform(authors: &mut [Client], author: usize, op: &Op) -> Outcome<OpSu
     Ok(submission)
 }
 
-/// A state equals the model's; the ops that wait in any order.
-fn compare(client: &Client, state: &State, model: &Model) -> Outcome {
+/// A state equals the model's; the ops that wait in any order and in any pieces.
+pub(super) fn compare(client: &Client, state: &State, model: &Model) -> Outcome {
     let known = model.state();
     let wrong = |requirement: &str, expected: String, got: String| {
         let what = format!("the state that {} got is not the document's", client.name());
@@ -158,7 +158,8 @@ fn compare(client: &Client, state: &State, model: &Model) -> Outcome {
         );
     }
     let sorted = |ops: &[Op]| {
-        let mut ops: Vec<String> = ops.iter().map(|op| format!("{op:?}")).collect();
+        let singles = ops.iter().flat_map(Op::singles);
+        let mut ops: Vec<String> = singles.map(|op| format!("{op:?}")).collect();
         ops.sort();
         ops
     };

@@ -77,7 +77,7 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 /// A frame as text of exactly `bytes` bytes, filled up in a field that nobody knows.
-fn padded(frame: &Value, bytes: usize) -> String {
+pub(super) fn padded(frame: &Value, bytes: usize) -> String {
     let mut frame = frame.clone();
     frame["padding"] = Value::from("");
     let empty = frame.to_string().len();
@@ -136,7 +136,7 @@ async fn over_16m(context: Context) -> Outcome {
     let mut anna = context.join("anna").await?;
     let submission = anna.insert(&ROOT, 'x');
     anna.send_text(&padded(&frame(&submission), REFUSED_ABOVE + 1));
-    expect_too_big(&mut anna).await?;
+    expect_too_big(&mut anna, "close.too-big").await?;
     bystander.barrier(&mut [], ids::CLOSE_ISOLATED).await
 }
 
@@ -148,13 +148,13 @@ async fn fragments_over_16m(context: Context) -> Outcome {
         &padded(&frame(&submission), REFUSED_ABOVE + 1),
         256 * 1_024,
     ));
-    expect_too_big(&mut anna).await?;
+    expect_too_big(&mut anna, "close.too-big").await?;
     bystander.barrier(&mut [], ids::CLOSE_ISOLATED).await
 }
 
 /// Close 1009; an end without it is a matter of `close.delivered`.
-async fn expect_too_big(client: &mut Client) -> Outcome {
-    let closed = client.expect_close(&[1009, 1006], "close.too-big").await?;
+pub(super) async fn expect_too_big(client: &mut Client, requirement: &str) -> Outcome {
+    let closed = client.expect_close(&[1009, 1006], requirement).await?;
     if closed.code == 1006 {
         return Err(Failure::breach(
             "close.delivered",

@@ -1,6 +1,6 @@
 //! How connections end.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use collab_spec::close::{CloseCode, MAX_REASON_BYTES, REASON_PREFIX};
 use collab_spec::report::Breach;
@@ -12,6 +12,9 @@ use crate::trace::{Event, What, close_words};
 
 /// How many bytes may wait for every connection (`slow.floor`).
 const MAY_WAIT: usize = 1 << 20;
+
+/// How much longer than a submission its echo may be.
+const ECHO_OVERHEAD: usize = 64;
 
 /// A close frame of the server: its event, code and reason, and the code that it answers.
 struct ServerClose<'a> {
@@ -132,9 +135,18 @@ pub(super) fn unprovoked(digest: &Digest<'_>) -> Vec<Breach> {
 /// No close with 1013 where all that ever came in the document is less than may wait.
 pub(super) fn too_slow_too_soon(digest: &Digest<'_>) -> Vec<Breach> {
     let mut bytes: HashMap<&str, usize> = HashMap::new();
-    for &first in digest.by_seq.values() {
-        let echo = &digest.echoes[first];
-        *bytes.entry(echo.echo.doc_id.as_str()).or_default() += digest.bytes(echo.event);
+    // Single echoes of a run count as the one echo, which is not much longer than what was sent.
+    let mut runs = HashSet::new();
+    for echo in digest.echoes.iter().filter(|echo| echo.is_first) {
+        let run = digest
+            .under_key(echo)
+            .find(|sent| sent.message.op.elements() > 1);
+        let counts = match run {
+            Some(_) if !runs.insert(echo.key()) => 0,
+            Some(run) => digest.bytes(run.event) + ECHO_OVERHEAD,
+            None => digest.bytes(echo.event),
+        };
+        *bytes.entry(echo.echo.doc_id.as_str()).or_default() += counts;
     }
     let mut found = Vec::new();
     for close in closes(digest) {

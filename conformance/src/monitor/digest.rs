@@ -6,8 +6,10 @@ use collab_spec::id::{ElementId, Name};
 use collab_spec::message::{
     ClientMessage, Hello, HelloAck, Op, OpEcho, OpSubmission, PresenceUpdate, ServerMessage,
 };
+use collab_spec::op::MOST_RUN;
 use collab_spec::profile::Profile;
 
+use super::pieces::{Piece, Pieces, values};
 use crate::ids;
 use crate::trace::{Connection, Event, Trace, What};
 use crate::validate;
@@ -28,8 +30,11 @@ pub(super) struct Digest<'a> {
     pub(super) by_element: HashMap<(Name, ElementId), Vec<usize>>,
     /// The echoes of all connections, in the order received.
     pub(super) echoes: Vec<Echo<'a>>,
-    /// The first echo of each seq of each document: an index into `echoes`.
-    pub(super) by_seq: HashMap<(Name, u64), usize>,
+    /// The events of echoes with more elements than any op may have; they are no `echoes`.
+    pub(super) overlong: Vec<usize>,
+    /// The echo that first told each seq of each document: an index into `echoes`, and which of its
+    /// elements the seq is.
+    by_seq: HashMap<Name, HashMap<u64, (usize, u64)>>,
     /// What the suite showed as presence, by document and client, in the order sent.
     pub(super) shown: HashMap<(Name, Name), Vec<Shown>>,
 }
@@ -60,6 +65,13 @@ impl Talk {
                 .is_some_and(|(_, ack)| names(&ack.capabilities))
     }
 
+    /// The greatest number of elements of one op, by the ack.
+    fn max_run(&self) -> u64 {
+        let ack = self.ack.as_ref();
+        let limits = ack.and_then(|(_, ack)| ack.limits);
+        limits.map_or(MOST_RUN, |limits| limits.max_run.value())
+    }
+
     /// The document's epoch, where the profile `resume` is on.
     pub(super) fn epoch(&self) -> Option<&Name> {
         let (_, ack) = self.ack.as_ref().filter(|_| self.is_on(Profile::Resume))?;
@@ -81,18 +93,61 @@ pub(super) struct Submission {
     pub(super) event: usize,
     pub(super) connection: Connection,
     pub(super) message: OpSubmission,
+    values: Vec<char>,
     /// The requirement by which a server must refuse it, where one look shows that.
     pub(super) refused: Option<&'static str>,
 }
 
 /// An echo that came.
-#[derive(Clone, Copy)]
 pub(super) struct Echo<'a> {
     pub(super) event: usize,
     pub(super) echo: &'a OpEcho,
+    values: Vec<char>,
+    /// Whether it is the first that told any of its seqs.
+    pub(super) is_first: bool,
 }
 
+impl<'a> Echo<'a> {
+    /// Its op, element by element.
+    pub(super) fn pieces(&self) -> Pieces<'_> {
+        Pieces::new(&self.echo.op, &self.values)
+    }
+
+    pub(super) fn key(&self) -> OpKey {
+        key_of(self.echo)
+    }
+
+    /// The seq of each of its elements, with the element's index; none where its `server_seq` is too
+    /// small to be the last of so many.
+    pub(super) fn seqs(&self) -> impl Iterator<Item = (u64, u64)> + use<'a> {
+        let last = self.echo.server_seq.value();
+        let elements = self.pieces().len();
+        let after = last.checked_sub(elements);
+        after
+            .into_iter()
+            .flat_map(move |after| (0..elements).map(move |index| (after + index + 1, index)))
+    }
+}
+
+/// What an echo calls its op.
+fn key_of(echo: &OpEcho) -> OpKey {
+    (
+        echo.doc_id.clone(),
+        echo.origin_client_id.clone(),
+        echo.client_msg_id.clone(),
+    )
+}
+
+/// A text that the suite sent: its event, where, what it says, and what that is where the profile `runs`
+/// is off.
+type Sent<'a> = (usize, Connection, &'a str, Option<ClientMessage>);
+
 impl Submission {
+    /// Its op, element by element.
+    pub(super) fn pieces(&self) -> Pieces<'_> {
+        Pieces::new(&self.message.op, &self.values)
+    }
+
     pub(super) fn key(&self) -> OpKey {
         let message = &self.message;
         (
@@ -112,14 +167,20 @@ impl<'a> Digest<'a> {
             by_key: HashMap::new(),
             by_element: HashMap::new(),
             echoes: Vec::new(),
+            overlong: Vec::new(),
             by_seq: HashMap::new(),
             shown: HashMap::new(),
         };
         digest
             .talks
             .resize_with(trace.connections.len(), Talk::default);
+        let mut sent = Vec::new();
         for (index, event) in trace.events.iter().enumerate() {
-            digest.add(index, event);
+            digest.add(index, event, &mut sent);
+        }
+        // What a message is depends on the profiles that are on, so on acks that may come later.
+        for sent in sent {
+            digest.submitted(sent);
         }
         digest.refuse();
         digest
@@ -137,13 +198,21 @@ impl<'a> Digest<'a> {
         }
     }
 
-    fn add(&mut self, index: usize, event: &'a Event) {
+    fn add(&mut self, index: usize, event: &'a Event, sent: &mut Vec<Sent<'a>>) {
         let Some(connection) = event.connection else {
             return;
         };
         self.talks[connection.0].events.push(index);
         match &event.what {
-            What::SentText { text, .. } => self.sent(index, connection, text),
+            What::SentText { text, .. } => {
+                let talk = &mut self.talks[connection.0];
+                let first = !std::mem::replace(&mut talk.said, true);
+                match validate::client_message(text, &[]) {
+                    Some(ClientMessage::Hello(hello)) if first => talk.hello = Some((index, hello)),
+                    Some(ClientMessage::Hello(_)) => {}
+                    message => sent.push((index, connection, text, message)),
+                }
+            }
             What::SentBytes { .. } => self.talks[connection.0].said = true,
             What::Text(received) => {
                 self.got(index, connection, received.message());
@@ -155,10 +224,25 @@ impl<'a> Digest<'a> {
     fn got(&mut self, event: usize, connection: Connection, message: Option<&'a ServerMessage>) {
         let talk = &mut self.talks[connection.0];
         match message {
+            Some(ServerMessage::OpEcho(echo)) if echo.op.elements() > MOST_RUN => {
+                self.overlong.push(event);
+            }
             Some(ServerMessage::OpEcho(echo)) => {
-                let key = (echo.doc_id.clone(), echo.server_seq.value());
-                self.by_seq.entry(key).or_insert(self.echoes.len());
-                self.echoes.push(Echo { event, echo });
+                let mut echo = Echo {
+                    event,
+                    echo,
+                    values: values(&echo.op),
+                    is_first: false,
+                };
+                let place = self.echoes.len();
+                let seqs = self.by_seq.entry(echo.echo.doc_id.clone()).or_default();
+                for (seq, element) in echo.seqs() {
+                    seqs.entry(seq).or_insert_with(|| {
+                        echo.is_first = true;
+                        (place, element)
+                    });
+                }
+                self.echoes.push(echo);
             }
             Some(ServerMessage::HelloAck(ack)) if talk.hello.is_some() && talk.ack.is_none() => {
                 talk.ack = Some((event, ack.clone()));
@@ -167,15 +251,17 @@ impl<'a> Digest<'a> {
         }
     }
 
-    fn sent(&mut self, index: usize, connection: Connection, text: &str) {
-        let talk = &mut self.talks[connection.0];
-        let first = !std::mem::replace(&mut talk.said, true);
-        match validate::client_message(text) {
-            Some(ClientMessage::Hello(hello)) if first => talk.hello = Some((index, hello)),
+    fn submitted(&mut self, (index, connection, text, message): Sent<'_>) {
+        let message = match self.talks[connection.0].is_on(Profile::Runs) {
+            true => validate::client_message(text, &[Profile::Runs]),
+            false => message,
+        };
+        match message {
             Some(ClientMessage::Op(message)) => {
                 let submission = Submission {
                     event: index,
                     connection,
+                    values: values(&message.op),
                     message,
                     refused: None,
                 };
@@ -200,18 +286,30 @@ impl<'a> Digest<'a> {
         }
     }
 
+    /// What is known of a seq: the echo that first told it, and the element.
+    pub(super) fn known(&self, doc_id: &Name, seq: u64) -> Option<(&Echo<'a>, Piece<'_>)> {
+        let &(place, element) = self.by_seq.get(doc_id)?.get(&seq)?;
+        let echo = &self.echoes[place];
+        Some((echo, echo.pieces().at(element)?))
+    }
+
+    /// The submissions under an echo's key that precede it.
+    pub(super) fn under_key(&self, echo: &Echo<'_>) -> impl Iterator<Item = &Submission> {
+        let before = echo.event;
+        let places = self.by_key.get(&echo.key()).into_iter().flatten();
+        places
+            .map(|place| &self.submissions[*place])
+            .filter(move |submission| submission.event < before)
+    }
+
     /// The submissions of an echo's op that precede an event: under its key, or of the same insert.
     pub(super) fn submissions_of(
         &self,
         echo: &OpEcho,
         before: usize,
     ) -> impl Iterator<Item = &Submission> {
-        let key = (
-            echo.doc_id.clone(),
-            echo.origin_client_id.clone(),
-            echo.client_msg_id.clone(),
-        );
-        let under_key = self.by_key.get(&key).map_or(&[][..], Vec::as_slice);
+        let under_key = self.by_key.get(&key_of(echo));
+        let under_key = under_key.map_or(&[][..], Vec::as_slice);
         let inserting = match &echo.op {
             Op::Ins(insert) => self
                 .by_element
@@ -256,6 +354,7 @@ impl<'a> Digest<'a> {
     pub(super) fn bytes(&self, event: usize) -> usize {
         match self.trace.events.get(event).map(|event| &event.what) {
             Some(What::Text(received)) => received.text.len(),
+            Some(What::SentText { text, .. }) => text.len(),
             _ => 0,
         }
     }
@@ -283,6 +382,9 @@ fn refused(message: &OpSubmission, event: usize, talk: &Talk) -> Option<&'static
     }
     if message.client_id != hello.client_id {
         return Some(ids::CLOSE_OTHER_CLIENT);
+    }
+    if message.op.elements() > talk.max_run() {
+        return Some(ids::RUNS_MAX_RUN);
     }
     if epoch.is_some() && epoch.as_ref() != talk.epoch() {
         return Some(ids::RESUME_OTHER_OP_EPOCH);

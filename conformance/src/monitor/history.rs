@@ -1,9 +1,10 @@
 //! Each document over all its connections: one order of ops that were really submitted.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
-use collab_spec::id::{ElementId, Name};
+use collab_spec::id::Name;
 use collab_spec::message::{Op, ServerMessage};
+use collab_spec::profile::Profile;
 use collab_spec::report::Breach;
 
 use super::breach;
@@ -12,67 +13,99 @@ use crate::ids;
 use crate::trace::What;
 use crate::validate::shortened;
 
-/// The same seq is the same op on every connection.
+/// No echo has more elements than any op may have.
+pub(super) fn overlong(digest: &Digest<'_>) -> Vec<Breach> {
+    let wrong = |&event: &usize| {
+        let what = format!(
+            "{} got an echo of more elements than any op may have",
+            digest.name(event)
+        );
+        breach(ids::RUNS_MAX_RUN, event, what)
+    };
+    digest.overlong.iter().map(wrong).collect()
+}
+
+/// The same seq is the same element of the same op on every connection.
 pub(super) fn one_order(digest: &Digest<'_>) -> Vec<Breach> {
     let mut found = Vec::new();
-    for Echo { event, echo } in &digest.echoes {
-        let seq = echo.server_seq.value();
-        let first = &digest.echoes[digest.by_seq[&(echo.doc_id.clone(), seq)]];
-        if first.echo != *echo {
-            let what = format!(
-                "{} got another op under the seq {seq} than {} did before",
-                digest.name(*event),
-                digest.name(first.event)
-            );
-            let mut wrong = breach(ids::SEQ_ONE_ORDER, *event, what);
-            wrong.expected = Some(digest.text(first.event));
-            wrong.got = Some(digest.text(*event));
-            found.push(wrong);
-        }
+    for this in &digest.echoes {
+        let differs = this.seqs().find_map(|(seq, element)| {
+            let (first, piece) = digest.known(&this.echo.doc_id, seq)?;
+            let same = Some(piece) == this.pieces().at(element)
+                && first.echo.origin_client_id == this.echo.origin_client_id
+                && first.echo.client_msg_id == this.echo.client_msg_id;
+            (!same).then_some((seq, first))
+        });
+        let Some((seq, first)) = differs else {
+            continue;
+        };
+        let what = format!(
+            "{} got another op under the seq {seq} than {} did before",
+            digest.name(this.event),
+            digest.name(first.event)
+        );
+        let mut wrong = breach(order_rule(digest, first, this), this.event, what);
+        wrong.expected = Some(digest.text(first.event));
+        wrong.got = Some(digest.text(this.event));
+        found.push(wrong);
     }
     found
 }
 
-/// Every echo is of an op that was submitted before, and that the server need not refuse.
+/// The requirement that is broken where two echoes say different things of one seq.
+fn order_rule(digest: &Digest<'_>, first: &Echo<'_>, this: &Echo<'_>) -> &'static str {
+    let run = first.pieces().len() > 1 || this.pieces().len() > 1;
+    if !run || first.key() != this.key() {
+        return ids::SEQ_ONE_ORDER;
+    }
+    match has_runs(digest, first) && has_runs(digest, this) {
+        true => ids::RUNS_REPLAY_INSIDE,
+        false => ids::RUNS_SPLIT,
+    }
+}
+
+/// Whether an echo came where the profile `runs` is on.
+fn has_runs(digest: &Digest<'_>, echo: &Echo<'_>) -> bool {
+    let talk = digest.talk_of(echo.event);
+    talk.is_some_and(|talk| talk.is_on(Profile::Runs))
+}
+
+/// Every echo is of an op that was submitted before, and that the server need not refuse. Of an op of
+/// several elements it is as much as its connection has to get.
 pub(super) fn faithful(digest: &Digest<'_>) -> Vec<Breach> {
     let mut found = Vec::new();
-    for (index, Echo { event, echo }) in digest.echoes.iter().enumerate() {
-        let seq = echo.server_seq.value();
-        if digest.by_seq[&(echo.doc_id.clone(), seq)] != index || !digest.is_fresh(&echo.doc_id) {
+    for this in &digest.echoes {
+        // What another connection was told before is compared with that, unless it was told in other
+        // pieces.
+        let again = !this.is_first && this.pieces().len() == 1 && !has_runs(digest, this);
+        if again || !digest.is_fresh(&this.echo.doc_id) {
             continue;
         }
-        let key = (
-            echo.doc_id.clone(),
-            echo.origin_client_id.clone(),
-            echo.client_msg_id.clone(),
-        );
-        let under_key: Vec<&Submission> = digest
-            .by_key
-            .get(&key)
-            .into_iter()
-            .flatten()
-            .map(|place| &digest.submissions[*place])
-            .filter(|submission| submission.event < *event)
-            .collect();
+        let seq = this.echo.server_seq.value();
         let wrong = |requirement, what: &str| {
             let mut wrong = breach(
                 requirement,
-                *event,
+                this.event,
                 format!("the echo with seq {seq} {what}"),
             );
-            wrong.got = Some(digest.text(*event));
+            wrong.got = Some(digest.text(this.event));
             wrong
         };
-        let same: Vec<_> = under_key
+        let under_key: Vec<&Submission> = digest.under_key(this).collect();
+        let same: Vec<&&Submission> = under_key
             .iter()
-            .filter(|submission| submission.message.op == echo.op)
+            .filter(|submission| is_echo_of(digest, this, submission))
             .collect();
         if under_key.is_empty() {
             let what = "is of an op that nobody submitted under that client and client_msg_id";
             found.push(wrong(ids::ECHO_FIELDS, what));
         } else if same.is_empty() {
-            let mut wrong = wrong(ids::ECHO_FAITHFUL, "is not the op that was submitted");
-            let sent = serde_json::to_string(&under_key[0].message.op).unwrap_or_default();
+            let sent = &under_key[0].message.op;
+            let mut wrong = wrong(
+                faith_rule(digest, this, sent),
+                "is not the op that was submitted",
+            );
+            let sent = serde_json::to_string(sent).unwrap_or_default();
             wrong.expected = Some(shortened(&sent, 600));
             found.push(wrong);
         } else if let Some(requirement) = same[0].refused
@@ -87,79 +120,138 @@ pub(super) fn faithful(digest: &Digest<'_>) -> Vec<Breach> {
     found
 }
 
-/// One op has one seq: under its `client_msg_id`, and as the insert of its element.
+/// Whether an echo is what its connection has to get of an op: all of it, the rest of it where a replay
+/// begins inside, or one element where the profile `runs` is off.
+fn is_echo_of(digest: &Digest<'_>, echo: &Echo<'_>, submission: &Submission) -> bool {
+    if submission.message.op == echo.echo.op {
+        return true;
+    }
+    let whole = submission.pieces();
+    let Some(from) = whole.holds(echo.pieces()) else {
+        return false;
+    };
+    match has_runs(digest, echo) {
+        true => from > 0 && from + echo.pieces().len() == whole.len(),
+        false => echo.pieces().len() == 1,
+    }
+}
+
+/// The requirement that is broken where an echo is not what was submitted.
+fn faith_rule(digest: &Digest<'_>, echo: &Echo<'_>, sent: &Op) -> &'static str {
+    match (sent.elements() > 1, has_runs(digest, echo)) {
+        (false, _) => ids::ECHO_FAITHFUL,
+        (true, true) => ids::RUNS_ONE_ECHO,
+        (true, false) => ids::RUNS_SPLIT,
+    }
+}
+
+/// Where an op begins that was seen, by an echo of it or of a part.
+struct Seen<'a> {
+    echo: &'a Echo<'a>,
+    submission: &'a Submission,
+    /// The seq before its first one.
+    after: u64,
+}
+
+/// One op has its seqs once: under its `client_msg_id`, and as the insert of its elements.
 pub(super) fn one_seq_an_op(digest: &Digest<'_>) -> Vec<Breach> {
-    let mut keys: HashMap<OpKey, Echo<'_>> = HashMap::new();
-    let mut elements: HashMap<(&Name, &ElementId), Echo<'_>> = HashMap::new();
+    let mut keys: HashMap<OpKey, Seen<'_>> = HashMap::new();
+    let mut elements = HashMap::new();
     let mut found = Vec::new();
-    for (index, this) in digest.echoes.iter().enumerate() {
-        let echo = this.echo;
-        let seq = echo.server_seq.value();
-        if digest.by_seq[&(echo.doc_id.clone(), seq)] != index {
+    for this in digest.echoes.iter().filter(|this| this.is_first) {
+        let Some((after, submission)) = begins(digest, this) else {
+            // It is of no op that was submitted, which another monitor says.
             continue;
-        }
-        let key = (
-            echo.doc_id.clone(),
-            echo.origin_client_id.clone(),
-            echo.client_msg_id.clone(),
-        );
-        let mut clash = None;
-        if let Some(first) = keys.get(&key) {
-            let same = first.echo.op == echo.op;
-            let requirement = if same {
-                ids::SUBMIT_RESEND
-            } else {
-                ids::SUBMIT_MSG_ID_REUSED
-            };
-            clash = Some((
-                *first,
-                requirement,
-                format!("the client_msg_id {:?}", key.2.as_str()),
-            ));
-        } else if let Op::Ins(insert) = &echo.op
-            && let Some(first) = elements.get(&(&echo.doc_id, &insert.id))
-        {
-            let same = first.echo.op == echo.op;
-            let requirement = if same {
-                ids::SUBMIT_SAME_INSERT
-            } else {
-                ids::SUBMIT_ID_TAKEN
-            };
-            clash = Some((*first, requirement, format!("the element {}", insert.id)));
-        }
+        };
+        let clash = match keys.get(&this.key()) {
+            Some(seen) if seen.after != after => {
+                let same = seen.submission.message.op == submission.message.op;
+                let requirement = match (same, submission.message.op.elements() > 1) {
+                    (true, _) => ids::SUBMIT_RESEND,
+                    (false, true) => ids::RUNS_CONTENT,
+                    (false, false) => ids::SUBMIT_MSG_ID_REUSED,
+                };
+                let what = format!("the client_msg_id {:?}", this.echo.client_msg_id.as_str());
+                Some((seen.echo, requirement, what))
+            }
+            Some(_) => None,
+            None => {
+                let seen = Seen {
+                    echo: this,
+                    submission,
+                    after,
+                };
+                keys.insert(this.key(), seen);
+                None
+            }
+        };
+        let clash = clash.or_else(|| taken(&mut elements, this));
         if let Some((first, requirement, what)) = clash {
             let what = format!(
-                "{what} was sequenced twice, as {} and as {seq}",
-                first.echo.server_seq.value()
+                "{what} was sequenced twice, as {} and as {}",
+                first.echo.server_seq.value(),
+                this.echo.server_seq.value()
             );
             let mut wrong = breach(requirement, this.event, what);
             wrong.expected = Some(digest.text(first.event));
             wrong.got = Some(digest.text(this.event));
             found.push(wrong);
-            continue;
-        }
-        keys.insert(key, *this);
-        if let Op::Ins(insert) = &echo.op {
-            elements.insert((&echo.doc_id, &insert.id), *this);
         }
     }
     found
 }
 
+/// The seq before the first one of the op that an echo is of, and its submission.
+fn begins<'a>(digest: &'a Digest<'_>, echo: &Echo<'_>) -> Option<(u64, &'a Submission)> {
+    digest.under_key(echo).find_map(|submission| {
+        let from = submission.pieces().holds(echo.pieces())?;
+        let elements = from + echo.pieces().len();
+        let after = echo.echo.server_seq.value().checked_sub(elements)?;
+        Some((after, submission))
+    })
+}
+
+/// A document and the id of one of its elements.
+type ElementKey<'a> = (&'a Name, (u64, &'a Name));
+
+/// The first element of an echo that had another seq before.
+fn taken<'a>(
+    elements: &mut HashMap<ElementKey<'a>, (u64, &'a Echo<'a>)>,
+    this: &'a Echo<'a>,
+) -> Option<(&'a Echo<'a>, &'static str, String)> {
+    let mut clash = None;
+    for (seq, element) in this.seqs() {
+        let Some(piece) = this
+            .pieces()
+            .at(element)
+            .filter(|piece| piece.insert.is_some())
+        else {
+            continue;
+        };
+        let &mut (known, first) = elements
+            .entry((&this.echo.doc_id, piece.id))
+            .or_insert((seq, this));
+        if known != seq && clash.is_none() {
+            let run = first.pieces().len() > 1 || this.pieces().len() > 1;
+            let requirement = match (first.echo.op == this.echo.op, run) {
+                (true, _) => ids::SUBMIT_SAME_INSERT,
+                (false, true) => ids::RUNS_OVERLAP,
+                (false, false) => ids::SUBMIT_ID_TAKEN,
+            };
+            let (lamport, replica) = piece.id;
+            let what = format!("the element [{lamport},{:?}]", replica.as_str());
+            clash = Some((first, requirement, what));
+        }
+    }
+    clash
+}
+
 /// The ops of one connection have their seqs in the order sent, as far as each was sent once.
 pub(super) fn sender_order(digest: &Digest<'_>) -> Vec<Breach> {
-    let seqs: HashMap<OpKey, Echo<'_>> = digest
+    let seqs: HashMap<OpKey, &Echo<'_>> = digest
         .echoes
         .iter()
-        .map(|this| {
-            let echo = this.echo;
-            let key = (
-                echo.doc_id.clone(),
-                echo.origin_client_id.clone(),
-                echo.client_msg_id.clone(),
-            );
-            (key, *this)
-        })
+        .map(|this| (this.key(), this))
         .collect();
     let mut last: BTreeMap<(usize, Name), (u64, &Submission)> = BTreeMap::new();
     let mut found = Vec::new();
@@ -202,12 +294,12 @@ fn sent_once(digest: &Digest<'_>, submission: &Submission) -> bool {
     once(digest.by_key.get(&submission.key())) && once(element)
 }
 
-/// An ack's head is not below what anybody got before, and no seq is above the number of ops that
-/// were submitted.
+/// An ack's head is not below what anybody got before, and no seq is above the number of elements in
+/// the ops that were submitted.
 pub(super) fn heads(digest: &Digest<'_>) -> Vec<Breach> {
     let mut known: HashMap<&Name, u64> = HashMap::new();
     let mut at_hello: HashMap<usize, u64> = HashMap::new();
-    let mut submitted: HashMap<&Name, HashSet<OpKey>> = HashMap::new();
+    let mut submitted: HashMap<&Name, Submitted> = HashMap::new();
     let mut submissions = digest.submissions.iter().peekable();
     let mut found = Vec::new();
     for (index, event) in digest.trace.events.iter().enumerate() {
@@ -215,7 +307,7 @@ pub(super) fn heads(digest: &Digest<'_>) -> Vec<Breach> {
             submitted
                 .entry(&submission.message.doc_id)
                 .or_default()
-                .insert(submission.key());
+                .add(submission);
         }
         let Some(connection) = event.connection else {
             continue;
@@ -239,10 +331,11 @@ pub(super) fn heads(digest: &Digest<'_>) -> Vec<Breach> {
         if !digest.is_fresh(doc_id) {
             continue;
         }
-        let ops = submitted.get(doc_id).map_or(0, HashSet::len) as u64;
+        let ops = submitted.get(doc_id).map_or(0, |of| of.elements);
         let name = digest.name(index);
         if seq > ops {
-            let what = format!("{name} got the seq {seq} when {ops} ops had been submitted");
+            let what =
+                format!("{name} got the seq {seq} when ops of {ops} elements had been submitted");
             let mut wrong = breach(ids::SEQ_DENSE, index, what);
             wrong.got = Some(digest.text(index));
             found.push(wrong);
@@ -258,6 +351,22 @@ pub(super) fn heads(digest: &Digest<'_>) -> Vec<Breach> {
         *greatest = (*greatest).max(seq);
     }
     found
+}
+
+/// What was submitted for a document, each `client_msg_id` once.
+#[derive(Default)]
+struct Submitted {
+    keys: HashMap<OpKey, u64>,
+    elements: u64,
+}
+
+impl Submitted {
+    fn add(&mut self, submission: &Submission) {
+        let elements = submission.message.op.elements();
+        let known = self.keys.entry(submission.key()).or_default();
+        self.elements += elements.saturating_sub(*known);
+        *known = (*known).max(elements);
+    }
 }
 
 #[cfg(test)]

@@ -53,10 +53,10 @@ pub(super) fn exact_fields(digest: &Digest<'_>) -> Vec<Breach> {
                 "the echo that {} got has other fields: {fields}",
                 digest.name(index)
             );
-            let requirement = if valid.unknown_fields == ["/epoch"] {
-                ids::RESUME_EPOCH_NOT_CONTENT
-            } else {
-                ids::ECHO_EXACT_FIELDS
+            let requirement = match valid.unknown_fields.as_slice() {
+                [field] if field == "/epoch" => ids::RESUME_EPOCH_NOT_CONTENT,
+                [field] if field == "/op/count" => ids::RUNS_COUNT_ECHOED,
+                _ => ids::ECHO_EXACT_FIELDS,
             };
             let mut wrong = breach(requirement, index, what);
             wrong.got = Some(digest.text(index));

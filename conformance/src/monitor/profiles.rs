@@ -72,22 +72,27 @@ fn capabilities(talk: &Talk, ack: &HelloAck, any_granted: bool) -> Option<Proble
 }
 
 fn fields(talk: &Talk, ack: &HelloAck) -> Vec<Problem> {
-    let on = talk.is_on(Profile::Resume);
-    [("epoch", ack.epoch.is_some()), ("sync", ack.sync.is_some())]
-        .into_iter()
-        .filter(|(_, there)| *there != on)
-        .map(|(field, _)| {
-            if on {
-                (ids::RESUME_ACK, format!("has no {field}"))
-            } else {
-                let what = format!("has a field `{field}` where `resume` is off");
-                (ids::PROFILES_OFF, what)
-            }
-        })
-        .collect()
+    let (resume, runs) = (Profile::Resume, Profile::Runs);
+    [
+        ("epoch", ack.epoch.is_some(), resume, ids::RESUME_ACK),
+        ("sync", ack.sync.is_some(), resume, ids::RESUME_ACK),
+        ("limits", ack.limits.is_some(), runs, ids::RUNS_LIMITS),
+    ]
+    .into_iter()
+    .filter(|(_, there, profile, _)| *there != talk.is_on(*profile))
+    .map(|(field, there, profile, requirement)| {
+        if there {
+            let what = format!("has a field `{field}` where `{profile}` is off");
+            (ids::PROFILES_OFF, what)
+        } else {
+            (requirement, format!("has no {field}"))
+        }
+    })
+    .collect()
 }
 
-/// States come with the profile `state` and always there, presence with the profile `presence`.
+/// States come with the profile `state` and always there, presence with the profile `presence`, ops of
+/// several elements with the profile `runs`.
 pub(super) fn off_is_core(digest: &Digest<'_>) -> Vec<Breach> {
     let mut found = Vec::new();
     for (event, frame) in digest.trace.events.iter().enumerate() {
@@ -96,11 +101,25 @@ pub(super) fn off_is_core(digest: &Digest<'_>) -> Vec<Breach> {
         };
         let problem = match received.message() {
             Some(ServerMessage::Resync(resync)) => {
+                let pending = resync.state.iter().flat_map(|state| &state.pending);
+                let run_pending = pending.clone().any(|op| op.elements() > 1);
                 match (talk.is_on(Profile::State), resync.state.is_some()) {
                     (true, false) => (ids::STATE_IN_RESYNC, "a resync without a state"),
                     (false, true) => (ids::PROFILES_OFF, "a state where `state` is off"),
+                    _ if run_pending && !talk.is_on(Profile::Runs) => {
+                        let what = "a pending op of several elements where `runs` is off";
+                        (ids::RUNS_STATE_PENDING, what)
+                    }
                     _ => continue,
                 }
+            }
+            Some(ServerMessage::OpEcho(echo))
+                if !talk.is_on(Profile::Runs) && echo.op.elements() > 1 =>
+            {
+                (
+                    ids::RUNS_SPLIT,
+                    "several elements in one echo where `runs` is off",
+                )
             }
             Some(ServerMessage::PresenceUpdate(_) | ServerMessage::PresenceSnapshot(_))
                 if !talk.is_on(Profile::Presence) =>

@@ -9,6 +9,7 @@ use collab_spec::report::Breach;
 
 use super::breach;
 use super::digest::{Digest, Talk};
+use super::pieces::{Pieces, values};
 use crate::ids;
 use crate::trace::{Connection, What};
 
@@ -198,17 +199,22 @@ impl Listener<'_> {
 
     fn echo(&mut self, event: usize, echo: &OpEcho) {
         let seq = echo.server_seq.value();
-        if seq == self.last + 1 {
+        let elements = echo.op.elements();
+        let after = seq.checked_sub(elements);
+        if after == Some(self.last) {
             self.last = seq;
-        } else if seq > self.last {
-            let replaying = self.stage == Stage::Replayed && self.last < self.head;
-            let requirement = if replaying {
-                ids::SYNC_REPLAY_EXACT
-            } else {
-                ids::SEQ_FROM_BASELINE
+        } else if seq > self.last || after.is_none() {
+            // An op that begins at or before what has come, and ends behind it.
+            let inside = elements > 1 && after.is_none_or(|after| after < self.last);
+            let requirement = match (inside, self.is_replaying()) {
+                (true, true) => ids::RUNS_REPLAY_INSIDE,
+                (true, false) => ids::RUNS_ONE_ECHO,
+                (false, true) => ids::SYNC_REPLAY_EXACT,
+                (false, false) => ids::SEQ_FROM_BASELINE,
             };
-            let what = format!("the seq {seq} came where {} is next", self.last + 1);
-            self.last = seq;
+            let next = self.last.saturating_add(elements);
+            let what = format!("the seq {seq} came where {next} is next");
+            self.last = self.last.max(seq);
             self.wrong(requirement, event, what);
         } else {
             self.repeat(event, echo);
@@ -218,6 +224,11 @@ impl Listener<'_> {
     /// An echo at or below the last seq: right only as the answer to an op sent again here.
     fn repeat(&mut self, event: usize, echo: &OpEcho) {
         let seq = echo.server_seq.value();
+        if self.is_part_of_an_answer(event, echo) {
+            let what = format!("the answer with the seq {seq} is a part of the op alone");
+            self.wrong(ids::RUNS_ANSWER, event, what);
+            return;
+        }
         let (mut here, mut anywhere) = (0, 0);
         let submissions = self.digest.submissions_of(echo, event);
         for submission in submissions.filter(|submission| submission.refused.is_none()) {
@@ -254,13 +265,54 @@ impl Listener<'_> {
             let what = format!("the seq {seq} came again after {}: {why}", self.last);
             self.wrong(requirement, event, what);
         }
-        let original = &self.digest.echoes[self.digest.by_seq[&(echo.doc_id.clone(), seq)]];
-        if original.echo != echo {
-            let what = "the answer to an op sent again is not the original echo".to_owned();
-            self.wrong(ids::SUBMIT_ANSWER, event, what);
-            if let Some(last) = self.found.last_mut() {
-                last.expected = Some(self.digest.text(original.event));
-            }
+        self.is_original(event, echo);
+    }
+
+    /// Whether an echo is of some elements of an op that was sent here, and not of all.
+    fn is_part_of_an_answer(&self, event: usize, echo: &OpEcho) -> bool {
+        let values = values(&echo.op);
+        let part = Pieces::new(&echo.op, &values);
+        let Some((_, hello)) = &self.talk.hello else {
+            return false;
+        };
+        // Whomever the echo names as its origin, what was sent here was this client's.
+        let (doc_id, client_id) = (hello.doc_id.clone(), hello.client_id.clone());
+        let key = (doc_id, client_id, echo.client_msg_id.clone());
+        let places = self.digest.by_key.get(&key).into_iter().flatten();
+        let mut submissions = places.map(|place| &self.digest.submissions[*place]);
+        submissions.any(|submission| {
+            submission.connection == self.connection
+                && submission.event < event
+                && submission.pieces().len() > part.len()
+                && submission.pieces().holds(part).is_some()
+        })
+    }
+
+    /// The answer to an op that was sent again is its echo, whole.
+    fn is_original(&mut self, event: usize, echo: &OpEcho) {
+        let seq = echo.server_seq.value();
+        let values = values(&echo.op);
+        let pieces = Pieces::new(&echo.op, &values);
+        let differs = (0..pieces.len()).find_map(|back| {
+            let known = self.digest.known(&echo.doc_id, seq.checked_sub(back)?)?;
+            let (original, piece) = known;
+            let same = Some(piece) == pieces.at(pieces.len() - 1 - back)
+                && original.echo.origin_client_id == echo.origin_client_id
+                && original.echo.client_msg_id == echo.client_msg_id;
+            (!same).then_some(original.event)
+        });
+        let submitted = self.digest.submissions_of(echo, event).next().is_some();
+        let requirement = match (differs, submitted) {
+            (None, true) => return,
+            // It repeats what nobody sent again, which is said elsewhere.
+            (None, false) if pieces.len() == 1 => return,
+            (Some(_), _) if pieces.len() == 1 => ids::SUBMIT_ANSWER,
+            _ => ids::RUNS_ANSWER,
+        };
+        let what = "the answer to an op sent again is not the original echo".to_owned();
+        self.wrong(requirement, event, what);
+        if let (Some(original), Some(last)) = (differs, self.found.last_mut()) {
+            last.expected = Some(self.digest.text(original));
         }
     }
 

@@ -8,9 +8,13 @@ use collab_spec::report::Breach;
 
 use super::breach;
 use super::digest::Digest;
+use super::pieces::{Pieces, values};
 use crate::ids;
 use crate::trace::What;
 use crate::validate::shortened;
+
+/// How many elements one op that waits is taken apart into; ops may be joined, so more than one may have.
+const MOST_PENDING: u64 = 1 << 20;
 
 /// How much of a value a breach shows.
 const SHOWN: usize = 300;
@@ -148,11 +152,21 @@ fn element_words(element: Option<Element<'_>>) -> String {
     }
 }
 
-/// The ops as JSON, with how often each is there.
+/// The ops as JSON, element by element, with how often each is there. An op of more elements than any
+/// may have stays as it is: a wrong server may claim any number.
 fn counted(ops: &[Op]) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for op in ops {
-        *counts.entry(json(op)).or_default() += 1;
+        let values = values(op);
+        let pieces = Pieces::new(op, &values);
+        if pieces.len() > MOST_PENDING {
+            *counts.entry(json(op)).or_default() += 1;
+            continue;
+        }
+        let singles = (0..pieces.len()).filter_map(|index| pieces.at(index));
+        for single in singles {
+            *counts.entry(json(&single.op())).or_default() += 1;
+        }
     }
     counts
 }

@@ -41,10 +41,16 @@ pub(super) fn resyncs(digest: &Digest<'_>) -> Vec<Breach> {
             let wanted = resync.server_seq.value();
             let before = reached;
             while reached < wanted
-                && let Some(place) = digest.by_seq.get(&(doc_id.clone(), reached + 1))
+                && let Some((echo, piece)) = digest.known(doc_id, reached + 1)
             {
-                model.integrate(&digest.echoes[*place].echo.op);
-                reached += 1;
+                // The whole op where it begins here, else the element alone.
+                if echo.pieces().at(0) == Some(piece) && reached + echo.pieces().len() <= wanted {
+                    model.integrate(&echo.echo.op);
+                    reached += echo.pieces().len();
+                } else {
+                    model.integrate(&piece.op());
+                    reached += 1;
+                }
             }
             if reached < wanted {
                 // The trace does not know the ops from here on.

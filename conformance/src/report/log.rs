@@ -113,14 +113,15 @@ fn brief(content: &str) -> Option<String> {
             let states = fields.get("states")?;
             (format!("presence_snapshot {states}"), 3)
         }
-        "resync" => (
-            format!(
-                "resync seq {} {:?}",
-                number("server_seq")?,
-                text("full_text")?
-            ),
-            4,
-        ),
+        "resync" => {
+            let (seq, full_text) = (number("server_seq")?, text("full_text")?);
+            let mut words = format!("resync seq {seq} {full_text:?}");
+            let state = fields.get("state");
+            if let Some(state) = state {
+                let _ = write!(words, " state {state}");
+            }
+            (words, 4 + usize::from(state.is_some()))
+        }
         "op" => {
             let op = brief_op(fields.get("op")?)?;
             let (client, id) = (plain(text("client_id")?), plain(text("client_msg_id")?));
@@ -144,13 +145,20 @@ fn brief(content: &str) -> Option<String> {
 
 /// Adds the fields of profiles that are there, and gives how many they are.
 fn profile_fields(words: &mut String, fields: &Map<String, Value>) -> usize {
-    let there = ["capabilities", "epoch", "sync"]
+    let there = ["capabilities", "epoch", "sync", "limits"]
         .into_iter()
         .filter_map(|name| Some((name, fields.get(name)?)));
     let mut count = 0;
     for (name, value) in there {
         let _ = match value {
             Value::String(text) => write!(words, " {name} {}", plain(text)),
+            Value::Array(names) => {
+                let names: Vec<_> = names
+                    .iter()
+                    .map(|name| plain(name.as_str().unwrap_or("?")))
+                    .collect();
+                write!(words, " with {}", names.join(","))
+            }
             other => write!(words, " {name} {other}"),
         };
         count += 1;
@@ -172,6 +180,7 @@ fn brief_op(op: &Value) -> Option<String> {
     let id = fields.get("id")?;
     match (fields.get("type")?.as_str()?, fields.len()) {
         ("del", 2) => Some(format!("del {id}")),
+        ("del", 3) => Some(format!("del {id} count {}", fields.get("count")?.as_u64()?)),
         ("ins", 4) => {
             let value = fields.get("value")?.as_str()?;
             Some(format!(
@@ -234,10 +243,15 @@ mod tests {
     #[test]
     fn profiles_are_brief_too() {
         let hello = r#"{"type":"hello","doc_id":"doc-0123456789abcdef","client_id":"A","last_seen_server_seq":2,"capabilities":["resume"],"epoch":"e"}"#;
-        let words = r#"hello A seen 2 capabilities ["resume"] epoch e"#;
+        let words = r#"hello A seen 2 with resume epoch e"#;
         assert_eq!(brief(hello).unwrap(), words);
         let ack = r#"{"type":"hello_ack","doc_id":"doc-0123456789abcdef","server_seq":2,"epoch":"e","sync":"replay"}"#;
         assert_eq!(brief(ack).unwrap(), "hello_ack seq 2 epoch e sync replay");
+        let run = r#"{"type":"op_echo","doc_id":"doc-0123456789abcdef","server_seq":4,"origin_client_id":"A","client_msg_id":"m","op":{"type":"del","id":[2,"A"],"count":3}}"#;
+        assert_eq!(
+            brief(run).unwrap(),
+            r#"op_echo seq 4 A m del [2,"A"] count 3"#
+        );
         let update = r#"{"type":"presence_update","doc_id":"doc-0123456789abcdef","client_id":"A","state":{"n":1}}"#;
         assert_eq!(brief(update).unwrap(), r#"presence_update A {"n":1}"#);
     }

@@ -87,12 +87,12 @@ fn the_built_in_server_passes_and_the_report_says_so() {
     let path = folder.join("report.json");
     let text = stdout(&["run", "http/", "--report", path.to_str().unwrap()], 0);
     assert!(text.contains(" passed"), "{text}");
-    let profiles = "the server offers the profiles: core, resume, state, presence";
+    let profiles = "the server offers the profiles: core, resume, state, runs, presence";
     assert!(text.contains(profiles), "{text}");
     let report: serde_json::Value =
         serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
     assert_eq!(report["version"], 1);
-    assert_eq!(report["profiles"].as_array().unwrap().len(), 4);
+    assert_eq!(report["profiles"].as_array().unwrap().len(), 5);
     assert!(report["summary"]["pass"].as_u64().unwrap() > 0);
     std::fs::remove_dir_all(&folder).unwrap();
 }
@@ -136,7 +136,8 @@ fn schemas_are_written() {
     let folder = std::env::temp_dir().join(format!("collab-schemas-{}", std::process::id()));
     let text = stdout(&["schemas", "--out", folder.to_str().unwrap()], 0);
     assert!(text.starts_with("wrote "), "{text}");
-    assert!(folder.join("op_echo.schema.json").exists());
+    assert!(folder.join("schemas/op_echo.schema.json").exists());
+    assert!(folder.join("asyncapi.json").exists() && folder.join("openapi.json").exists());
     std::fs::remove_dir_all(&folder).unwrap();
 }
 

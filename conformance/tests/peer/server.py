@@ -1,18 +1,22 @@
 """A collaborative text server: an independent server written from the specification alone, to show
 that the suite raises no false alarm.
 
-It implements the `core` profile of the protocol (version 1) and its CRDT, in memory, and nothing
-more. Its author has read the two documents of the specification and the message schemas, and no
-other server. It is meant to be plain rather than fast, and it is built in another way than most:
+It implements the protocol (version 1) with all its profiles, and its CRDT, in memory. Its authors
+have read the two documents of the specification, the message schemas and the vectors, and no other
+server. It is meant to be plain rather than fast, and it is built in another way than most:
 
 * The CRDT is a dict from an element's id to the sorted list of its children's ids. Nothing is ever
   "pending": a child of an element that is not there yet stands in a list that the walk from the
   root doesn't reach, and a delete that comes too early is an id in a set. So the text is a function
-  of the set of ops, whatever their order, and there is no code that could get the order wrong.
+  of the set of ops, whatever their order, and there is no code that could get the order wrong. What
+  still waits is what the walk did not reach, and is looked up only for a `state`.
 * A document is the list of its echoes, each kept as the bytes of its WebSocket frame: fan-out,
-  replay and the answers to resent ops all send those very bytes.
+  replay and the answers to resent ops all send those very bytes. An op of several elements is one
+  of them; for those who have `runs` off, its single echoes are made while they are sent.
 * A connection is two coroutines, one that reads and one that writes, with a queue between them.
-  Everything that is sent goes through this queue, the close frame too.
+  Everything that is sent goes through this queue, the sync and the close frame too. What stands in
+  it are iterators of frames: of one frame, of a whole sync, of the pieces of a run.
+* A presence state is kept as the text that came, without its white space, and never as numbers.
 
 The `websockets` library does the opening handshake and takes the frames apart, through its
 "Sans-I/O" layer. Its ready-made server would not do: it answers messages that are too big or not
@@ -33,7 +37,9 @@ import signal
 import socket
 import struct
 import traceback
+import uuid
 from collections import deque
+from typing import NamedTuple
 
 from websockets.datastructures import Headers
 from websockets.frames import Close, Frame, Opcode
@@ -42,8 +48,11 @@ from websockets.server import ServerProtocol
 
 KIB, MIB = 1024, 1024 * 1024
 
+PROFILES = ("resume", "state", "runs", "presence")
 MAX_MESSAGE = MIB  # our choice between 64 KiB and 16 MiB
-CHUNK = 64 * KIB  # how much is read or written in one go
+MAX_RUN = 10_000  # our choice between 1,024 and 65,536
+MAX_PRESENCE = 4096  # bytes
+CHUNK = 32 * KIB  # how much is read or written in one go: half of what a reader takes in a second
 PAUSE_AT = 4 * MIB  # where this much waits for a client that reads, senders are made to wait
 SLOW_AT = 8 * MIB  # where this much waits for a client, it is closed as slow
 STALL = 1.0  # seconds: a client whose socket took no chunk for this long has stopped reading
@@ -56,10 +65,15 @@ MAX_INTEGER = 2**53 - 1
 ROOT = (0, "root")
 
 
-def text_frame(message):
-    """A message as the bytes of a WebSocket frame."""
-    payload = json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
-    return Frame(Opcode.TEXT, payload).serialize(mask=False)
+write_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def text_frame(message, **written):
+    """A message as the bytes of a WebSocket frame; `written` are fields that are JSON already."""
+    text = write_json(message)
+    for field, value in written.items():
+        text = f'{text[:-1]},"{field}":{value}}}'
+    return Frame(Opcode.TEXT, text.encode()).serialize(mask=False)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -85,6 +99,27 @@ def no_constant(name):
 
 
 DECODER = json.JSONDecoder(parse_int=integer, parse_constant=no_constant)
+
+
+class Number(str):
+    """A number as it was written: in a state, 1.0 or twenty digits are passed on as they are."""
+
+
+EXACT_DECODER = json.JSONDecoder(
+    parse_int=Number, parse_float=Number, parse_constant=no_constant
+)
+
+
+def compact(value):
+    """What EXACT_DECODER found, as JSON without white space or needless escapes."""
+    if type(value) is Number:
+        return value
+    if type(value) is dict:
+        return "{" + ",".join([f"{write_json(k)}:{compact(v)}" for k, v in value.items()]) + "}"
+    if type(value) is list:
+        return "[" + ",".join([compact(one) for one in value]) + "]"
+    return write_json(value)
+
 
 # The escapes of a JSON text from left to right: a surrogate pair, one \uXXXX, any other.
 ESCAPE = re.compile(
@@ -145,23 +180,65 @@ def element_id(op, field, root_allowed=False):
     return found
 
 
-def read_op(op):
-    """The defined fields of an op and nothing else: ("ins", parent, id, value) or ("del", id)."""
+def read_op(op, runs):
+    """The defined fields of an op and nothing else: ("ins", parent, id, value) or
+    ("del", id, count). Where the profile is off, `count` is a field that nobody knows."""
     need(type(op) is dict, "op is not an object")
     kind = op.get("type")
+    need(kind in ("ins", "del"), "the type of the op is neither ins nor del")
+    own = element_id(op, "id")
     if kind == "del":
-        return ("del", element_id(op, "id"))
-    need(kind == "ins", "the type of the op is neither ins nor del")
-    parent, own = element_id(op, "parent_id", root_allowed=True), element_id(op, "id")
-    value = op.get("value")
-    need(type(value) is str and len(value) == 1, "value is not one character")
-    return ("ins", parent, own, value)
+        count = op.get("count", 1) if runs else 1
+        need(is_integer(count) and count >= 1, "count is not an integer from 1 on")
+        found = ("del", own, count)
+    else:
+        parent, value = element_id(op, "parent_id", root_allowed=True), op.get("value")
+        need(type(value) is str and value, "value is not a string with a character")
+        need(runs or len(value) == 1, "value is not one character")
+        found = ("ins", parent, own, value)
+    need(own[0] + size(found) - 1 <= MAX_INTEGER, "the last lamport is above 2^53-1")
+    return found
 
 
 def write_op(op):
+    if op[0] == "ins":
+        return {"type": "ins", "parent_id": op[1], "id": op[2], "value": op[3]}
+    count = {"count": op[2]} if op[2] > 1 else {}
+    return {"type": "del", "id": op[1]} | count
+
+
+# Ops of several elements
+
+
+def size(op):
+    return op[2] if op[0] == "del" else len(op[3])
+
+
+def part(op, start, end):
+    """The op of some of the elements of an op, which are counted from 0."""
     if op[0] == "del":
-        return {"type": "del", "id": op[1]}
-    return {"type": "ins", "parent_id": op[1], "id": op[2], "value": op[3]}
+        _, (lamport, replica), _ = op
+        return ("del", (lamport + start, replica), end - start)
+    _, parent, (lamport, replica), value = op
+    if start > 0:
+        parent = (lamport + start - 1, replica)
+    return ("ins", parent, (lamport + start, replica), value[start:end])
+
+
+def singles(op, start=0):
+    return (part(op, at, at + 1) for at in range(start, size(op)))
+
+
+def read_state(message, data):
+    """The state of a presence_update as compact JSON, or None where it is null."""
+    need("state" in message, "no state")
+    if message["state"] is None:
+        return None
+    need(type(message["state"]) is dict, "state is neither an object nor null")
+    try:
+        return compact(EXACT_DECODER.decode(data.decode())["state"])
+    except RecursionError:
+        raise Violation(1002, "nested too deep") from None
 
 
 # ---------------------------------------------------------------------------------------------
@@ -169,91 +246,194 @@ def write_op(op):
 # ---------------------------------------------------------------------------------------------
 
 
+class Accepted(NamedTuple):
+    """An op with its place in the document's order."""
+
+    last: int  # the last of its seqs
+    client_id: str
+    msg_id: str
+    op: tuple
+    echo: bytes  # of the whole op
+
+
 class Document:
-    def __init__(self, doc_id):
-        self.doc_id = doc_id
+    def __init__(self, doc_id, epoch):
+        self.doc_id, self.epoch = doc_id, epoch
         self.members = set()  # the connections that get the echoes
-        self.ops = []  # the accepted ops; the op with seq n stands at n - 1
-        self.echoes = []  # their echoes, in the same places
-        self.seq_of_message = {}  # (client_id, client_msg_id) -> seq
-        self.seq_of_insert = {}  # id -> seq
+        self.head = 0
+        self.ops = []  # the accepted ops, in order
+        self.of_message = {}  # (client_id, client_msg_id) -> the accepted op
+        self.of_insert = {}  # id -> the accepted op that inserted it
         self.children = {}  # id -> ids of its children, ascending; the parent need not be there
         self.values = {}  # id -> character
         self.deleted = set()  # ids; the element need not be there
-        self.last_resync = (None, b"")
+        self.resyncs = {}  # with a state or without -> frame, as of the head
+        self.presence = {}  # client_id -> (the connection that it came from, state)
 
-    @property
-    def head(self):
-        return len(self.ops)
+    # The text --------------------------------------------------------------------------------
 
     def integrate(self, op):
-        if op[0] == "del":
-            self.deleted.add(op[1])
-        else:
-            _, parent, own, value = op
-            self.values[own] = value
-            bisect.insort(self.children.setdefault(parent, []), own)
+        for one in singles(op):
+            if one[0] == "del":
+                self.deleted.add(one[1])
+            else:
+                _, parent, own, value = one
+                self.values[own] = value
+                bisect.insort(self.children.setdefault(parent, []), own)
 
-    def text(self):
-        """The walk from the root. The greatest child lies on top of the stack and comes first."""
-        found, stack = [], [ROOT]
+    def walk(self):
+        """The ids of all elements that can be reached from the root, in document order. The
+        greatest child lies on top of the stack and comes first."""
+        stack = list(self.children.get(ROOT, ()))
         while stack:
             at = stack.pop()
-            if at not in self.deleted:
-                found.append(self.values.get(at, ""))  # the root has no character
+            yield at
             stack.extend(self.children.get(at, ()))
-        return "".join(found)
 
-    def resync(self):
-        if self.last_resync[0] != self.head:
+    def text(self, ids):
+        return "".join([self.values[at] for at in ids if at not in self.deleted])
+
+    def state(self, ids):
+        """A span goes on for as long as the lamports rise together with the places."""
+
+        def span_of(numbered):
+            place, (lamport, replica) = numbered
+            return (lamport - place, replica, (lamport, replica) in self.deleted)
+
+        elements = []
+        for (_, _, deleted), numbered in itertools.groupby(enumerate(ids), span_of):
+            span = [at for _, at in numbered]
+            what = {"deleted": len(span)} if deleted else {"text": self.text(span)}
+            elements.append({"id": span[0]} | what)
+        reached = set(ids)
+        pending = [
+            ("ins", parent, own, self.values[own])
+            for parent, children in self.children.items()
+            for own in children
+            if own not in reached
+        ]
+        pending += [("del", own, 1) for own in self.deleted - reached]
+        return {"elements": elements, "pending": [write_op(op) for op in pending]}
+
+    # Syncs and echoes ------------------------------------------------------------------------
+
+    def resync(self, with_state):
+        if with_state not in self.resyncs:
+            ids = list(self.walk())
             message = {"type": "resync", "doc_id": self.doc_id, "server_seq": self.head}
-            self.last_resync = (self.head, text_frame(message | {"full_text": self.text()}))
-        return self.last_resync[1]
+            message["full_text"] = self.text(ids)
+            if with_state:
+                message["state"] = self.state(ids)
+            self.resyncs[with_state] = text_frame(message)
+        return self.resyncs[with_state]
 
-    def sync(self, last_seen):
+    def echo(self, last, client_id, msg_id, op):
+        return text_frame(
+            {
+                "type": "op_echo",
+                "doc_id": self.doc_id,
+                "server_seq": last,
+                "origin_client_id": client_id,
+                "client_msg_id": msg_id,
+                "op": write_op(op),
+            }
+        )
+
+    def echoes(self, accepted, runs, seen=0):
+        """An op's echoes for one connection, without the elements up to the seq `seen`."""
+        last, client_id, msg_id, op, echo = accepted
+        first = last - size(op) + 1
+        skip = max(seen + 1 - first, 0)
+        if skip == 0 and (runs or first == last):
+            yield echo
+        elif runs:
+            yield self.echo(last, client_id, msg_id, part(op, skip, size(op)))
+        else:
+            for seq, one in enumerate(singles(op, skip), first + skip):
+                yield self.echo(seq, client_id, msg_id, one)
+
+    def replay(self, seen, runs):
+        """The ops above `seen`, up to the head as it is now. The first may begin below."""
+        start = bisect.bisect_right(self.ops, seen, key=lambda accepted: accepted.last)
+        # The list only grows, so these places hold the same ops whenever they are drawn.
+        places = range(start, len(self.ops))
+        return itertools.chain.from_iterable(
+            self.echoes(self.ops[place], runs, seen) for place in places
+        )
+
+    def sync(self, last_seen, epoch, ack, profiles):
         """The ack and what comes with it, one frame after the other, as of now."""
-        head = self.head
-        ack = text_frame({"type": "hello_ack", "doc_id": self.doc_id, "server_seq": head})
-        if 0 < last_seen < head:
-            # The list only grows, so these places hold the same echoes whenever they are drawn.
-            return itertools.chain([ack], map(self.echoes.__getitem__, range(last_seen, head)))
-        return iter([ack, self.resync()])
+        ack = {"type": "hello_ack", "doc_id": self.doc_id, "server_seq": self.head} | ack
+        if "resume" in profiles:
+            replay = epoch == self.epoch and 0 < last_seen <= self.head
+            ack |= {"epoch": self.epoch, "sync": "replay" if replay else "resync"}
+        else:
+            replay = 0 < last_seen < self.head
+        if replay:
+            sync = self.replay(last_seen, "runs" in profiles)
+        else:
+            sync = [self.resync("state" in profiles)]
+        snapshot = [self.snapshot()] if "presence" in profiles else []
+        return itertools.chain([text_frame(ack)], sync, snapshot)
+
+    # Ops -------------------------------------------------------------------------------------
 
     def submit(self, client_id, msg_id, op):
-        """Returns the echo and whether the op is a new one."""
-        seq = self.seq_of_message.get((client_id, msg_id))
-        if seq is not None:
-            if self.ops[seq - 1] != op:
+        """Returns the accepted op and whether it is a new one."""
+        known = self.of_message.get((client_id, msg_id))
+        if known is not None:
+            if known.op != op:
                 raise Violation(1008, "this client_msg_id was another op's")
-            return self.echoes[seq - 1], False
+            return known, False
+        ids = []
         if op[0] == "ins":
             _, parent, own, _ = op
             if own[1] != client_id:
                 raise Violation(1008, "the replica_id of an insert is not the client_id")
             if own[0] <= parent[0]:
                 raise Violation(1008, "the lamport of an insert is not above its parent's")
-            seq = self.seq_of_insert.get(own)
-            if seq is not None:
-                if self.ops[seq - 1] != op:
-                    raise Violation(1008, "the id is that of another insert")
-                return self.echoes[seq - 1], False
-        echo = text_frame(
-            {
-                "type": "op_echo",
-                "doc_id": self.doc_id,
-                "server_seq": self.head + 1,
-                "origin_client_id": client_id,
-                "client_msg_id": msg_id,
-                "op": write_op(op),
-            }
-        )
+            known = self.of_insert.get(own)
+            if known is not None and known.op == op:
+                return known, False
+            ids = [one[2] for one in singles(op)]
+            if any(one in self.of_insert for one in ids):
+                raise Violation(1008, "an id is that of another insert")
+        last = self.head + size(op)
+        new = Accepted(last, client_id, msg_id, op, self.echo(last, client_id, msg_id, op))
         self.integrate(op)
-        self.ops.append(op)
-        self.echoes.append(echo)
-        self.seq_of_message[client_id, msg_id] = self.head
-        if op[0] == "ins":
-            self.seq_of_insert[op[2]] = self.head
-        return echo, True
+        self.head = last
+        self.ops.append(new)
+        self.of_message[client_id, msg_id] = new
+        self.of_insert.update(dict.fromkeys(ids, new))
+        self.resyncs.clear()
+        return new, True
+
+    # Presence --------------------------------------------------------------------------------
+
+    def snapshot(self):
+        states = [f"{write_json(of)}:{state}" for of, (_, state) in self.presence.items()]
+        message = {"type": "presence_snapshot", "doc_id": self.doc_id}
+        return text_frame(message, states="{" + ",".join(states) + "}")
+
+    def show(self, origin, state):
+        """Keeps a connection's state, or none for None, and passes it on."""
+        if state is None:
+            self.presence.pop(origin.client_id, None)
+        else:
+            self.presence[origin.client_id] = (origin, state)
+        message = {"type": "presence_update", "doc_id": self.doc_id}
+        message["client_id"] = origin.client_id
+        frame = text_frame(message, state="null" if state is None else state)
+        for one in self.members:
+            if one is not origin and "presence" in one.profiles:
+                one.push_presence(origin.client_id, frame)
+
+    def leave(self, member):
+        """Once for each connection. A state that a newer connection has given stays."""
+        self.members.remove(member)
+        origin, _ = self.presence.get(member.client_id, (None, None))
+        if origin is member:
+            self.show(member, None)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -264,15 +444,17 @@ class Document:
 class Connection:
     def __init__(self, server, sock):
         self.server, self.sock = server, sock
-        self.wire = ServerProtocol(max_size=MAX_MESSAGE)
+        self.wire = ServerProtocol(max_size=server.max_message)
         self.loop = asyncio.get_running_loop()
         self.task = asyncio.create_task(self.run())
         self.reading = None
         self.doc = self.client_id = None
+        self.profiles = ()
         self.opcode, self.message = None, bytearray()  # the message whose frames are coming in
         self.pongs = deque()
-        self.sync = iter(())  # drawn before the queue, and not counted as waiting
-        self.queue = deque()
+        self.queue = deque()  # iterators of frames, each with the bytes that it counts for
+        self.current = (iter(()), 0)  # what is drawn at present; it has left the queue
+        self.presence = {}  # client_id -> the newest update that waits; its place is in the queue
         self.waiting = 0  # bytes in pongs and queue, and of these in the write under way
         self.broken = False  # the client can't be written to any more, perhaps still be read from
         self.progress = 0.0  # when the socket last took a chunk
@@ -359,6 +541,8 @@ class Connection:
         """Handles frames until the connection ends; after a violation it reads and drops them."""
         while True:
             for frame in frames:
+                while self.must_pause():
+                    await asyncio.sleep(0.02)
                 if self.close_frame is None:
                     try:
                         self.take_frame(frame)
@@ -366,8 +550,6 @@ class Connection:
                         self.close(violation.code, violation.reason)
                 elif frame.opcode is Opcode.CLOSE:
                     self.client_done.set()
-                while self.must_pause():
-                    await asyncio.sleep(0.02)
             failed = self.wire.close_sent
             if failed and self.close_frame is None:  # the library found a broken frame
                 if self.wire.close_rcvd:  # it takes a close amid a message for broken; we don't
@@ -377,7 +559,8 @@ class Connection:
                 else:
                     self.close(1002, "protocol: broken frame: " + failed.reason[:80])
             self.wire.data_to_send()  # its own pongs and close frames: they would overtake ours
-            await asyncio.sleep(0)  # nobody else runs in receive() where data is there already
+            if frames or self.close_frame:  # a long message is read in one go, if it is there
+                await asyncio.sleep(0)  # nobody else runs in receive() where data is there already
             data = await self.receive()
             if not data:
                 return
@@ -396,7 +579,8 @@ class Connection:
 
     def take_frame(self, frame):
         if frame.opcode is Opcode.PING:
-            self.push(Frame(Opcode.PONG, bytes(frame.data)).serialize(mask=False), self.pongs)
+            pong = Frame(Opcode.PONG, bytes(frame.data)).serialize(mask=False)
+            self.push(self.pongs, pong, len(pong))
         elif frame.opcode is Opcode.CLOSE:
             self.client_closed()
         elif frame.opcode is not Opcode.PONG:
@@ -411,53 +595,104 @@ class Connection:
         if self.opcode is Opcode.BINARY:
             raise Violation(1003, "a binary message")
         message = parse(data)
+        take = {"hello": self.take_hello, "op": self.take_op}
+        if "presence" in self.profiles:
+            take["presence_update"] = self.take_presence
         kind = message.get("type")
-        need(kind in ("hello", "op"), "the type is not hello or op")
+        need(type(kind) is str and kind in take, "this type of message is unknown")
+        take[kind](message, data)
+
+    def take_hello(self, message, _):
         doc_id, client_id = name(message, "doc_id"), name(message, "client_id")
-        if kind == "hello":
-            last_seen = message.get("last_seen_server_seq", 0)
-            need(is_integer(last_seen), "last_seen_server_seq is not an integer from 0 to 2^53-1")
-            if self.doc is not None:
-                raise Violation(1003, "a second hello")
-            self.hello_timer.cancel()
-            self.client_id = client_id
-            self.doc = self.server.document(doc_id)
-            self.sync = self.doc.sync(last_seen)
-            self.doc.members.add(self)
-            self.news.set()
-            return
-        msg_id, op = name(message, "client_msg_id"), read_op(message.get("op"))
+        last_seen = message.get("last_seen_server_seq", 0)
+        need(is_integer(last_seen), "last_seen_server_seq is not an integer from 0 to 2^53-1")
+        asked = message.get("capabilities")
+        asked = asked if type(asked) is list else None
+        profiles = [one for one in self.server.profiles if asked and one in asked]
+        epoch = None
+        if "resume" in profiles and "epoch" in message:
+            epoch = name(message, "epoch")
+        if self.doc is not None:
+            raise Violation(1003, "a second hello")
+        self.hello_timer.cancel()
+        self.client_id, self.profiles = client_id, profiles
+        ack = {}
+        if self.server.profiles and asked is not None:
+            ack["capabilities"] = profiles
+        if "runs" in profiles:
+            limits = {"max_run": self.server.max_run}
+            ack["limits"] = limits | {"max_message_bytes": self.server.max_message}
+        self.doc = self.server.document(doc_id)
+        self.push(self.queue, (self.doc.sync(last_seen, epoch, ack, profiles), 0), 0)
+        self.doc.members.add(self)
+
+    def take_op(self, message, _):
+        doc_id, client_id = name(message, "doc_id"), name(message, "client_id")
+        msg_id = name(message, "client_msg_id")
+        op = read_op(message.get("op"), "runs" in self.profiles)
+        has_epoch = "resume" in self.profiles and "epoch" in message
+        epoch = name(message, "epoch") if has_epoch else None
+        self.check_names(doc_id, client_id)
+        if size(op) > 1 and size(op) > self.server.max_run:
+            raise Violation(1009, "an op of more than max_run elements")
+        if has_epoch and epoch != self.doc.epoch:
+            raise Violation(1008, "an op of another epoch")
+        accepted, is_new = self.doc.submit(client_id, msg_id, op)
+        for one in tuple(self.doc.members) if is_new else (self,):
+            # The single echoes of a run count together as much as its one echo.
+            frames = self.doc.echoes(accepted, "runs" in one.profiles)
+            one.push(one.queue, (frames, len(accepted.echo)), len(accepted.echo))
+
+    def take_presence(self, message, data):
+        doc_id, client_id = name(message, "doc_id"), name(message, "client_id")
+        state = read_state(message, data)
+        self.check_names(doc_id, client_id)
+        if state is not None and len(state.encode()) > MAX_PRESENCE:
+            raise Violation(1009, "a state of more than 4,096 bytes")
+        self.doc.show(self, state)
+
+    def check_names(self, doc_id, client_id):
         need(self.doc is not None, "the first message is not a hello")
         if doc_id != self.doc.doc_id:
             raise Violation(1008, "the doc_id is not that of the hello")
         if client_id != self.client_id:
             raise Violation(1008, "the client_id is not that of the hello")
-        echo, is_new = self.doc.submit(client_id, msg_id, op)
-        for one in tuple(self.doc.members) if is_new else (self,):
-            one.push(echo, one.queue)
 
     # Writing ---------------------------------------------------------------------------------
 
-    def push(self, frame, queue):
+    def push(self, queue, what, counts):
         if self.close_frame is None and not self.broken:
-            queue.append(frame)
-            self.waiting += len(frame)
+            queue.append(what)
+            self.waiting += counts
             self.news.set()
             if self.waiting > SLOW_AT:
                 self.close(1013, "too slow")
 
+    def push_presence(self, client_id, frame):
+        """However many updates of a client wait, they have one place in the queue, and count for
+        nothing: presence makes nobody slow."""
+        if client_id not in self.presence:
+            self.push(self.queue, (self.newest_presence(client_id), 0), 0)
+        self.presence[client_id] = frame
+
+    def newest_presence(self, client_id):
+        yield self.presence.pop(client_id)  # runs when it is drawn
+
     def draw(self):
-        """The next bytes to send, and how many of them count as waiting."""
+        """The next bytes to send, and how many bytes no longer wait once they are sent."""
         chunks, size, counted = [], 0, 0
         while size < CHUNK:
+            frames, counts = self.current
             if self.pongs:
                 frame = self.pongs.popleft()
                 counted += len(frame)
-            elif (frame := next(self.sync, None)) is None:
+            elif (frame := next(frames, None)) is None:
+                counted += counts
+                self.current = (iter(()), 0)
                 if not self.queue:
                     break
-                frame = self.queue.popleft()
-                counted += len(frame)
+                self.current = self.queue.popleft()
+                continue
             chunks.append(frame)
             size += len(frame)
         return b"".join(chunks), counted
@@ -478,10 +713,10 @@ class Connection:
                 data, counted = self.draw()
                 if data:
                     await self.send(data)
-                    self.waiting -= counted
-                elif self.close_frame:
-                    break
-                else:
+                self.waiting -= counted
+                if not data:
+                    if self.close_frame:
+                        break
                     await self.news.wait()
             await self.send(self.close_frame)
             self.flush_timer.cancel()
@@ -515,7 +750,7 @@ class Connection:
 
     def leave(self):
         if self.doc is not None and self in self.doc.members:
-            self.doc.members.remove(self)
+            self.doc.leave(self)
             self.server.forget_if_unused(self.doc)
 
 
@@ -525,14 +760,18 @@ class Connection:
 
 
 class Server:
-    def __init__(self, hello_timeout):
-        self.hello_timeout = hello_timeout
+    def __init__(self, profiles, hello_timeout, max_run, max_message):
+        self.profiles, self.hello_timeout = profiles, hello_timeout
+        self.max_run, self.max_message = max_run, max_message
         self.documents = {}
         self.connections = set()
+        self.life = uuid.uuid4()
 
     def document(self, doc_id):
+        """The epoch is the same for a document that comes back after it was forgotten, and another
+        one once the server has started anew."""
         if doc_id not in self.documents:
-            self.documents[doc_id] = Document(doc_id)
+            self.documents[doc_id] = Document(doc_id, str(uuid.uuid5(self.life, doc_id)))
         return self.documents[doc_id]
 
     def forget_if_unused(self, doc):
@@ -574,14 +813,39 @@ class Server:
             await asyncio.wait([one.task for one in self.connections], timeout=LINGER + 1)
 
 
+def profile_names(text):
+    """As in "resume,state"; "core" is always there and names no profile of its own."""
+    names = [one for one in text.split(",") if one != "core"]
+    for one in names:
+        if one not in PROFILES:
+            raise argparse.ArgumentTypeError(f"no such profile: {one}")
+    return names
+
+
 def main():
-    options = argparse.ArgumentParser(description="An independent server of the core profile.")
+    options = argparse.ArgumentParser(description="An independent server of the protocol.")
     options.add_argument("--port", type=int, default=0, help="0 for any free one")
+    options.add_argument(
+        "--profiles",
+        type=profile_names,
+        default=list(PROFILES),
+        help='the profiles to offer, with commas between them, or "core" for none (all)',
+    )
     options.add_argument(
         "--hello-timeout", type=float, default=5.0, help="seconds to wait for a hello (5 to 60)"
     )
+    options.add_argument(
+        "--max-run", type=int, default=MAX_RUN, help="elements of an op (1024 to 65536)"
+    )
+    options.add_argument(
+        "--max-message",
+        type=int,
+        default=MAX_MESSAGE,
+        help="bytes of a message (65536 to 16777216)",
+    )
     chosen = options.parse_args()
-    asyncio.run(Server(chosen.hello_timeout).serve(chosen.port))
+    server = Server(chosen.profiles, chosen.hello_timeout, chosen.max_run, chosen.max_message)
+    asyncio.run(server.serve(chosen.port))
 
 
 if __name__ == "__main__":

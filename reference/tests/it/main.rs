@@ -9,15 +9,16 @@ mod profiles;
 mod program;
 mod rebuild;
 mod resume;
+mod runs;
 mod server;
 mod slow;
 mod state;
 mod text;
 mod wire;
 
-use collab_reference::log::LoggedOp;
+use collab_reference::log::Log;
 use collab_spec::id::{ElementId, Integer, Name, ParentId};
-use collab_spec::message::{Delete, Insert, Op};
+use collab_spec::message::{Count, Delete, Insert, Op, RunText};
 
 fn name(text: &str) -> Name {
     Name::new(text).unwrap()
@@ -36,14 +37,12 @@ fn ins(parent: (u64, &str), (lamport, replica): (u64, &str), value: char) -> Op 
     Op::Ins(Insert {
         parent_id,
         id: id(lamport, replica),
-        value,
+        value: value.into(),
     })
 }
 
 fn del(lamport: u64, replica: &str) -> Op {
-    Op::Del(Delete {
-        id: id(lamport, replica),
-    })
+    Op::Del(Delete::one(id(lamport, replica)))
 }
 
 /// The inserts of somebody who types `text` from the root on, with the lamports from 1 on.
@@ -54,10 +53,24 @@ fn typed(replica: &str, text: &str) -> Vec<Op> {
         .collect()
 }
 
-fn logged(client: &str, message: &str, op: Op) -> LoggedOp {
-    LoggedOp {
-        origin_client_id: name(client),
-        client_msg_id: name(message),
-        op,
-    }
+/// An insert of several elements; a parent with lamport 0 is the root.
+fn run(parent: (u64, &str), first: (u64, &str), values: &str) -> Op {
+    let Op::Ins(insert) = ins(parent, first, '-') else {
+        unreachable!("it is an insert");
+    };
+    let value = RunText::new(values).unwrap();
+    Op::Ins(Insert { value, ..insert })
+}
+
+/// A delete of several elements.
+fn del_run(lamport: u64, replica: &str, count: u64) -> Op {
+    Op::Del(Delete {
+        id: id(lamport, replica),
+        count: Count::new(count).unwrap(),
+    })
+}
+
+/// Puts an op into a log.
+fn append(log: &mut Box<dyn Log>, client: &str, message: &str, op: Op) {
+    log.append(name(client), name(message), op);
 }

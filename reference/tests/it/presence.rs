@@ -18,7 +18,8 @@ fn state(written: &str) -> Option<Result<String, Violation>> {
     let start = r#"{"state":"#;
     let end = r#","type":"presence_update","doc_id":"d","client_id":"c","x":[{"state":1}]}"#;
     let text = format!("{start}{written}{end}");
-    let Ok(ClientMessage::PresenceUpdate(update)) = serde_json::from_str(&text) else {
+    let Ok(ClientMessage::PresenceUpdate(update)) = serde_json::from_str::<ClientMessage>(&text)
+    else {
         return None;
     };
     let state = State::new(&text, &update.state?);

@@ -102,7 +102,7 @@ fn help_names_every_limit_and_exit_code() {
         "--listen",
         "--port",
         "COLLAB_HELLO_SECONDS",
-        "[default: resume,state,presence]",
+        "[default: resume,state,runs,presence]",
         "in bytes",
         "3  an address",
     ] {

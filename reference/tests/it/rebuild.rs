@@ -10,7 +10,7 @@ use collab_reference::log::{Log, MemoryStore, Store};
 use collab_spec::id::Integer;
 use collab_spec::message::Hello;
 
-use crate::{del, ins, logged, name, typed};
+use crate::{del, ins, name, run, typed};
 
 fn ops() -> Vec<collab_spec::message::Op> {
     let mut ops = typed("A", "hello");
@@ -61,19 +61,31 @@ fn a_store_numbers_and_keeps() {
     let store = MemoryStore::default();
     let mut log: Box<dyn Log> = store.open(&name("doc"));
     assert_eq!((log.head(), store.documents()), (0, 0));
-    let entries: Vec<_> = typed("A", "abc")
+    let mut ops = typed("A", "abc");
+    ops.push(run((3, "A"), (4, "A"), "defg"));
+    ops.push(del(1, "A"));
+    let entries: Vec<_> = ops
         .into_iter()
-        .map(|op| logged("A", "m", op))
+        .map(|op| log.append(name("A"), name("m"), op))
         .collect();
-    for (entry, seq) in entries.iter().zip(1..) {
-        assert_eq!(log.append(entry.clone()), seq);
-    }
+    let seqs: Vec<u64> = entries.iter().map(|entry| entry.server_seq).collect();
+    assert_eq!(seqs, [1, 2, 3, 7, 8]);
     drop(log);
     let log = store.open(&name("doc"));
-    assert_eq!((log.head(), store.documents()), (3, 1));
-    assert_eq!(log.ops_since(1, 10), entries[1..]);
+    assert_eq!((log.head(), store.documents()), (8, 1));
+    for (after, from) in [
+        (0, 0),
+        (1, 1),
+        (3, 3),
+        (4, 3),
+        (6, 3),
+        (7, 4),
+        (8, 5),
+        (9, 5),
+    ] {
+        assert_eq!(log.ops_since(after, 10), entries[from..], "after {after}");
+    }
     assert_eq!(log.ops_since(0, 2), entries[..2]);
-    assert_eq!(log.ops_since(9, 2), []);
     assert_eq!(store.open(&name("other")).head(), 0);
 }
 

@@ -10,7 +10,7 @@ use collab_spec::id::Name;
 use serde_json::{Value, json};
 
 use crate::client::{Client, Server, hello, submission};
-use crate::{ins, logged, name, typed};
+use crate::{append, ins, name, typed};
 
 /// A store that the test keeps a hand on.
 struct Shared(Arc<MemoryStore>);
@@ -42,7 +42,7 @@ fn a_store_has_an_epoch_for_each_document() {
     // Nobody has written to it, nor kept it open.
     assert_eq!(store.open(&name("doc")).epoch(), epoch);
     let mut log = store.open(&name("doc"));
-    log.append(logged("A", "m", ins((0, ""), (1, "A"), 'a')));
+    append(&mut log, "A", "m", ins((0, ""), (1, "A"), 'a'));
     drop(log);
     let mut document = Document::open(store.open(&name("doc")));
     document.save();
@@ -56,7 +56,7 @@ fn which_sync() {
     let store = MemoryStore::default();
     let mut log = store.open(&name("doc"));
     for op in typed("A", "abcd") {
-        log.append(logged("A", "m", op));
+        append(&mut log, "A", "m", op);
     }
     let document = Document::open(log);
     let (own, other) = (document.epoch(), name("other"));

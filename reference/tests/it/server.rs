@@ -9,14 +9,14 @@ use collab_reference::Config;
 use collab_reference::log::{MemoryStore, Store};
 
 use crate::client::{Data, Frame, Message, OpCode, Server, hello, submission};
-use crate::{del, ins, logged, name, typed};
+use crate::{append, del, ins, name, typed};
 
 /// A store with a document in which A has typed so much.
 fn stored(doc: &str, text: &str) -> MemoryStore {
     let store = MemoryStore::default();
     let mut log = store.open(&name(doc));
     for (at, op) in typed("A", text).into_iter().enumerate() {
-        log.append(logged("A", &at.to_string(), op));
+        append(&mut log, "A", &at.to_string(), op);
     }
     store
 }
@@ -31,6 +31,11 @@ async fn health_and_plain_requests() {
             "GET /ws HTTP/1.1\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket",
             "426",
             "13",
+        ),
+        (
+            "GET /ws HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13",
+            "400",
+            "Sec-WebSocket-Key",
         ),
         ("GET /other HTTP/1.1", "404", ""),
     ] {

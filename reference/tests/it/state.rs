@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::client::{Server, hello};
-use crate::{del, ins, logged, name, typed};
+use crate::{append, del, ins, name, typed};
 
 /// The text of a state, and whether any two neighbours could have been one.
 fn read(state: &State) -> (String, bool) {
@@ -157,7 +157,7 @@ async fn a_state_on_the_wire() {
     ops.extend([del(2, "A"), del(3, "A"), del(9, "C"), del(9, "C")]);
     ops.push(ins((7, "C"), (8, "B"), 'p'));
     for op in ops {
-        log.append(logged("A", "m", op));
+        append(&mut log, "A", "m", op);
     }
     let server = Server::with(collab_reference::Config::default(), store).await;
     let (_, ack, resync) = server.join_with("doc", "B", &["state"]).await;
@@ -190,11 +190,12 @@ async fn a_million_characters_join_in_one_message() {
         let author = |at: u64| format!("author-{}", at % authors);
         for at in 1..=LENGTH {
             let parent = author(at - 1);
-            log.append(logged(
+            append(
+                &mut log,
                 "A",
                 "m",
                 ins((at - 1, &parent), (at, &author(at)), 'x'),
-            ));
+            );
         }
     }
     let server = Server::with(collab_reference::Config::default(), store).await;

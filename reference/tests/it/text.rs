@@ -19,7 +19,8 @@ fn oracle(ops: &[Op]) -> (String, BTreeSet<String>) {
         match op {
             Op::Ins(insert) => {
                 let siblings = children.entry(insert.parent_id.clone()).or_default();
-                siblings.insert(insert.id.clone(), insert.value);
+                let value = insert.value.as_str().chars().next().unwrap();
+                siblings.insert(insert.id.clone(), value);
             }
             Op::Del(delete) => {
                 deleted.insert(delete.id.clone());

@@ -3,21 +3,23 @@
 use std::collections::BTreeSet;
 
 use collab_spec::frame::{FrameRow, MessageType};
-use collab_spec::message::{ClientMessage, ServerMessage};
-use collab_spec::{data, requirement};
+use collab_spec::message::{ClientMessage, Op, ServerMessage, SingleOp};
+use collab_spec::profile::Profile;
+use collab_spec::{data, requirement, schema};
 use jsonschema::Validator;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::validator;
 
-/// The validators of a message's own schema and of the union that it belongs to.
-fn validators(message: MessageType) -> [Validator; 2] {
+/// The validators of a message's own schema and of the union that it belongs to, with a profile on.
+fn validators(message: MessageType, profile: Profile) -> [Validator; 2] {
     let union = if message.is_client() {
         "client-message"
     } else {
         "server-message"
     };
-    [message.name(), union].map(validator)
+    [message.name(), union].map(|name| validator(&schema::name_with(name, profile)))
 }
 
 /// Whether the text is JSON and fits each of the schemas.
@@ -28,25 +30,32 @@ fn schemas_take([own, union]: &[Validator; 2], text: &str) -> (bool, bool) {
     (own.is_valid(&value), union.is_valid(&value))
 }
 
-fn serde_takes(message: MessageType, text: &str) -> bool {
+fn serde_takes<O: DeserializeOwned>(message: MessageType, text: &str) -> bool {
     if message.is_client() {
-        match serde_json::from_str::<ClientMessage>(text) {
+        match serde_json::from_str::<ClientMessage<O>>(text) {
             Ok(ClientMessage::Hello(hello)) => hello.epoch().is_ok(),
             Ok(ClientMessage::Op(op)) => op.epoch().is_ok(),
             Ok(ClientMessage::PresenceUpdate(_)) => true,
             Err(_) => false,
         }
     } else {
-        serde_json::from_str::<ServerMessage>(text).is_ok()
+        serde_json::from_str::<ServerMessage<O>>(text).is_ok()
     }
 }
 
 fn check(message: MessageType, schemas: &[Validator; 2], row: &FrameRow) -> Option<String> {
     let FrameRow {
-        name, valid, text, ..
+        name,
+        valid,
+        text,
+        profile,
+        ..
     } = row;
     let (own, union) = schemas_take(schemas, text);
-    let serde = serde_takes(message, text);
+    let serde = match profile {
+        Profile::Runs => serde_takes::<Op>(message, text),
+        _ => serde_takes::<SingleOp>(message, text),
+    };
     ([own, union, serde] != [*valid; 3]).then(|| {
         format!(
             "{}/{name}: prose says {valid}, schema {own}, union {union}, serde {serde}",
@@ -64,14 +73,18 @@ fn schema_serde_and_prose_agree() {
     for table in &tables {
         let message = table.content.message;
         assert_eq!(table.path, message.name().replace('_', "-"));
-        let schemas = validators(message);
+        let [plain, runs] =
+            [Profile::Core, Profile::Runs].map(|profile| validators(message, profile));
         rows += table.content.frames.len();
         disagreements.extend(
             table
                 .content
                 .frames
                 .iter()
-                .filter_map(|row| check(message, &schemas, row)),
+                .filter_map(|row| match row.profile {
+                    Profile::Runs => check(message, &runs, row),
+                    _ => check(message, &plain, row),
+                }),
         );
     }
     assert!(disagreements.is_empty(), "{}", disagreements.join("\n"));

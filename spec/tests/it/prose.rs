@@ -3,21 +3,31 @@
 use std::collections::BTreeSet;
 
 use collab_spec::close::CloseCode;
+use collab_spec::profile::Profile;
 use collab_spec::requirement::{self, DOCUMENTS, Level};
+use collab_spec::schema;
 use serde_json::Value;
 
 use crate::{faults, validator};
 
-/// The lines of all fenced blocks with this info string: file, line from 1, text.
-fn fenced(info: &str) -> Vec<(&'static str, usize, &'static str)> {
+/// The lines of all fenced blocks with this info string: file and line from 1, the profile of the
+/// section, text.
+fn fenced(info: &str) -> Vec<(String, Profile, &'static str)> {
     let mut found = Vec::new();
     for (file, text) in DOCUMENTS {
         let mut open: Option<&str> = None;
+        let mut profile = Profile::Core;
         for (index, line) in text.lines().enumerate() {
+            if line.starts_with("## ") {
+                let runs = line.contains("Profile `runs`");
+                profile = if runs { Profile::Runs } else { Profile::Core };
+            }
             match (line.strip_prefix("```"), open) {
                 (Some(_), Some(_)) => open = None,
                 (Some(info), None) => open = Some(info),
-                (None, Some(block)) if block == info => found.push((file, index + 1, line)),
+                (None, Some(block)) if block == info => {
+                    found.push((format!("{file}:{}", index + 1), profile, line));
+                }
                 _ => {}
             }
         }
@@ -85,10 +95,10 @@ fn ids_cited_in_the_prose_exist() {
 fn json_blocks_are_valid_messages() {
     let lines = fenced("json");
     assert!(lines.len() >= 7);
-    for (file, number, line) in lines {
+    for (place, profile, line) in lines {
         let value: Value = serde_json::from_str(line).unwrap();
-        let kind = value["type"].as_str().unwrap_or_default().to_owned();
-        assert_fits(&format!("{file}:{number}"), &kind, line);
+        let kind = value["type"].as_str().unwrap_or_default();
+        assert_fits(&place, &schema::name_with(kind, profile), line);
     }
 }
 
@@ -96,15 +106,14 @@ fn json_blocks_are_valid_messages() {
 fn example_conversations_are_valid() {
     let lines = fenced("frames");
     assert!(lines.len() >= 17);
-    for (file, number, line) in lines {
-        let place = format!("{file}:{number}");
+    for (place, profile, line) in lines {
         let (who, frame) = line.split_at(4);
         let schema = match who.trim().split_once(' ') {
             Some((_, ">")) => "client-message",
             Some((_, "<")) => "server-message",
             _ => panic!("{place} begins neither with `A >` nor with `A <`"),
         };
-        assert_fits(&place, schema, frame);
+        assert_fits(&place, &schema::name_with(schema, profile), frame);
     }
 }
 

@@ -72,7 +72,12 @@ fn examples_fit_their_schemas() {
 
 #[test]
 fn unions_hold_every_message() {
-    for (union, count) in [("client-message", 3), ("server-message", 5)] {
+    for (union, count) in [
+        ("client-message", 3),
+        ("client-message-runs", 3),
+        ("server-message", 5),
+        ("server-message-runs", 5),
+    ] {
         let schema = schema::find(union).unwrap();
         assert_eq!(
             schema["oneOf"].as_array().map(Vec::len),
@@ -86,5 +91,24 @@ fn unions_hold_every_message() {
             .map(|member| &member["properties"]["type"]["const"])
             .collect();
         assert!(tags.iter().all(|tag| tag.is_string()), "{union}: {tags:?}");
+    }
+}
+
+/// The draft drops what stands beside a `$ref`.
+#[test]
+fn nothing_stands_beside_a_reference() {
+    fn check(file: &str, value: &Value) {
+        match value {
+            Value::Object(fields) => {
+                let beside = fields.len() - usize::from(fields.contains_key("$ref"));
+                assert!(beside == 0 || beside == fields.len(), "{file}: {value}");
+                fields.values().for_each(|inner| check(file, inner));
+            }
+            Value::Array(items) => items.iter().for_each(|inner| check(file, inner)),
+            _ => {}
+        }
+    }
+    for file in schema::all() {
+        check(&file.file_name, &file.schema);
     }
 }

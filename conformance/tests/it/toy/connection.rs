@@ -15,9 +15,10 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::document::{Document, Member, Outbox, Refusal};
+use super::document::{Document, Member, Refusal};
+use super::outbox::Outbox;
 use super::profiles::On;
-use super::{Fault, Toy};
+use super::{Fault, Toy, runs};
 
 type Socket = WebSocketStream<TcpStream>;
 type Shared = Arc<Mutex<Document>>;
@@ -51,7 +52,7 @@ pub(super) async fn serve(toy: &Arc<Toy>, mut stream: TcpStream) {
     let limit = match toy.fault {
         Some(Fault::TooBigTaken) => None,
         Some(Fault::SmallLimit) => Some(32 << 10),
-        _ => Some(1 << 20),
+        _ => Some(runs::MAX_MESSAGE),
     };
     let config = WebSocketConfig::default()
         .max_message_size(limit)
@@ -340,7 +341,10 @@ impl Session<'_> {
         if !known && value.is_object() && self.has(Fault::UnknownTypeIgnored) {
             return Ok(());
         }
-        let Ok(message) = serde_json::from_value::<ClientMessage>(value.clone()) else {
+        if self.has(Fault::EmptyIgnored) && self.on.runs && runs::is_empty(&value) {
+            return Ok(());
+        }
+        let Some(message) = runs::read(value.clone(), self.on.runs, self.toy.fault) else {
             return match self.toy.fault {
                 Some(Fault::InvalidIgnored) => Ok(()),
                 Some(Fault::InvalidPolicy) => Err((1008, "invalid")),
@@ -393,11 +397,17 @@ impl Session<'_> {
                 if !named && !self.has(Fault::OpEpochAnyShape) {
                     return Err((1002, "epoch is no name"));
                 }
+                if self.has(Fault::MaxRunEarly) {
+                    runs::check_size(&op.op, self.toy.fault)?;
+                }
                 if op.doc_id.as_str() != doc_id && !self.has(Fault::OtherDocTaken) {
                     return Err((1008, "other doc_id"));
                 }
                 if op.client_id.as_str() != client_id && !self.has(Fault::OtherClientTaken) {
                     return Err((1008, "other client_id"));
+                }
+                if !self.has(Fault::MaxRunLate) {
+                    runs::check_size(&op.op, self.toy.fault)?;
                 }
                 let current = document.lock().unwrap().epoch.clone();
                 let other = named && epoch.is_some_and(|epoch| *epoch != current.as_str());

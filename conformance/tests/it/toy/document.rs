@@ -1,58 +1,23 @@
-//! One document of the toy: order, duplicates, sync, fan-out.
+//! One document of the toy: order, duplicates, fan-out.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use collab_spec::id::ElementId;
-use collab_spec::message::{Hello, Op};
+use collab_spec::message::{Insert, Op, RunText};
 use serde_json::{Value, json};
-use tokio::sync::Notify;
 
 use super::Fault;
-use super::profiles::{On, Shown, grant, new_epoch};
+use super::outbox::Outbox;
+use super::profiles::{On, Shown, new_epoch};
+use super::runs;
 use super::text::text_of;
 
 /// Why a message is refused: close code and words.
 pub(super) type Refusal = (u16, &'static str);
 
 const LIMIT: usize = 8 << 20;
-
-/// What waits for one connection.
-#[derive(Default)]
-pub(super) struct Outbox {
-    queue: Mutex<VecDeque<(String, bool)>>,
-    pub(super) waiting: AtomicUsize,
-    pub(super) taken: AtomicU64,
-    /// What `taken` was when the connection was found not to read.
-    pub(super) stalled_at: AtomicU64,
-    pub(super) slow: AtomicBool,
-    pub(super) kicked: AtomicBool,
-    pub(super) wake: Notify,
-}
-
-impl Outbox {
-    pub(super) fn push(&self, text: String, counts: bool) {
-        if counts {
-            self.waiting.fetch_add(text.len(), Ordering::SeqCst);
-        }
-        self.queue.lock().unwrap().push_back((text, counts));
-        self.wake.notify_one();
-    }
-
-    pub(super) fn pop(&self) -> Option<String> {
-        let (text, counts) = self.queue.lock().unwrap().pop_front()?;
-        if counts {
-            self.waiting.fetch_sub(text.len(), Ordering::SeqCst);
-        }
-        self.taken.fetch_add(1, Ordering::SeqCst);
-        Some(text)
-    }
-
-    pub(super) fn clear(&self) {
-        self.queue.lock().unwrap().clear();
-    }
-}
 
 pub(super) struct Member {
     pub(super) number: u64,
@@ -62,13 +27,23 @@ pub(super) struct Member {
 }
 
 pub(super) struct Accepted {
-    seq: u64,
-    client_id: String,
+    /// The seq of its last element.
+    pub(super) seq: u64,
+    pub(super) elements: u64,
+    pub(super) client_id: String,
     pub(super) op: Op,
     raw: Value,
     epoch: Option<Value>,
     by: u64,
-    frame: Value,
+    /// The echo of the whole op.
+    pub(super) frame: Value,
+}
+
+impl Accepted {
+    /// The seq of its first element.
+    pub(super) fn first(&self) -> u64 {
+        (self.seq + 1).saturating_sub(self.elements)
+    }
 }
 
 pub(super) struct Document {
@@ -80,8 +55,10 @@ pub(super) struct Document {
     pub(super) epoch: String,
     pub(super) presence: BTreeMap<String, Shown>,
     /// What anybody has ever asked for.
-    ever_on: On,
+    pub(super) ever_on: On,
     deleted: HashSet<ElementId>,
+    /// What a faulty server keeps of refused ops.
+    pub(super) half_taken: Vec<Op>,
     pub(super) members: Vec<Member>,
 }
 
@@ -100,6 +77,7 @@ impl Document {
             presence: BTreeMap::new(),
             ever_on: On::default(),
             deleted: HashSet::new(),
+            half_taken: Vec::new(),
             members: Vec::new(),
         }))
     }
@@ -108,167 +86,13 @@ impl Document {
         self.fault == Some(fault)
     }
 
-    fn text(&self, upto: usize) -> String {
+    pub(super) fn text(&self, upto: usize) -> String {
         let with_deleted = self.has(Fault::ResyncWithTombstones);
-        let ops = self.ops[..upto]
+        let elements = self.elements(upto);
+        let ops = elements
             .iter()
-            .map(|accepted| &accepted.op)
             .filter(|op| !(with_deleted && matches!(op, Op::Del(_))));
         text_of(ops, self.fault)
-    }
-
-    /// Adds a member and queues its ack and sync.
-    pub(super) fn join(
-        &mut self,
-        doc_id: &str,
-        hello: &Hello,
-        mut member: Member,
-    ) -> Result<On, Refusal> {
-        let last_seen = hello.last_seen_server_seq.value();
-        let (granted, mut on) = grant(hello, self.fault)?;
-        self.ever_on.state |= on.state;
-        if self.has(Fault::ProfilesOfDocument) {
-            on.state = self.ever_on.state;
-        }
-        member.on = on;
-        let same_client = self
-            .members
-            .iter()
-            .any(|other| other.client_id == member.client_id);
-        if self.has(Fault::SecondConnectionRefused) && same_client {
-            return Err((1008, "the client is connected already"));
-        }
-        if self.has(Fault::OldConnectionKicked) {
-            for other in self
-                .members
-                .iter()
-                .filter(|other| other.client_id == member.client_id)
-            {
-                other.outbox.kicked.store(true, Ordering::SeqCst);
-                other.outbox.wake.notify_one();
-            }
-        }
-        if self.has(Fault::BeyondHeadRefused) && last_seen > self.head {
-            return Err((1008, "last_seen_server_seq is beyond the head"));
-        }
-        if self.has(Fault::SeqTakenByJoin) && self.head > 0 {
-            self.head += 1;
-        }
-        let behind = u64::from(self.has(Fault::AckBehind) && self.head > 0);
-        let mut ack =
-            json!({"type": "hello_ack", "doc_id": doc_id, "server_seq": self.head - behind});
-        if let Some(granted) = granted {
-            ack["capabilities"] = json!(granted);
-        }
-        if on.resume && !self.has(Fault::EpochUnsaid) {
-            ack["epoch"] = json!(self.epoch());
-        }
-        if on.resume && !self.has(Fault::SyncUnsaid) {
-            let replay = self.resumes(hello) || self.has(Fault::SyncAlwaysReplay);
-            ack["sync"] = json!(if replay { "replay" } else { "resync" });
-        }
-        let ack = ack.to_string();
-        let mut messages: Vec<String> = match self.sync(doc_id, hello, &member) {
-            Ok(messages) => messages,
-            Err(refusal) => {
-                member.outbox.push(ack, false);
-                return Err(refusal);
-            }
-        };
-        let live_first = self.has(Fault::LiveBeforeSync) && self.ops.len() > 1;
-        if live_first && let Some(newest) = self.ops.last() {
-            messages.insert(0, newest.frame.to_string());
-        }
-        if on.presence && !self.has(Fault::SnapshotMissing) {
-            let early = self.has(Fault::SnapshotBeforeSync);
-            let place = if early { 0 } else { messages.len() };
-            messages.insert(place, self.snapshot(doc_id));
-            if self.has(Fault::SnapshotTwice) {
-                messages.push(self.snapshot(doc_id));
-            }
-        }
-        if self.has(Fault::AckAfterResync) {
-            messages.insert(1.min(messages.len()), ack);
-        } else {
-            messages.insert(0, ack.clone());
-            if self.has(Fault::AckTwice) {
-                messages.insert(1, ack);
-            }
-        }
-        for message in messages {
-            member.outbox.push(message, false);
-        }
-        self.members.push(member);
-        Ok(on)
-    }
-
-    fn sync(&self, doc_id: &str, hello: &Hello, member: &Member) -> Result<Vec<String>, Refusal> {
-        let last_seen = hello.last_seen_server_seq.value();
-        let resync = || {
-            let stale = usize::from(self.has(Fault::ResyncStale) && !self.ops.is_empty());
-            let text = self.text(self.ops.len() - stale);
-            let behind = u64::from(self.has(Fault::ResyncBehind) && self.head > 0);
-            let mut resync = json!({"type": "resync", "doc_id": doc_id,
-                "server_seq": self.head - behind, "full_text": text});
-            if member.on.state && !(self.has(Fault::StateAtZeroOnly) && last_seen > 0) {
-                resync["state"] = self.state(self.ops.len() - stale);
-            }
-            resync.to_string()
-        };
-        let replay_zero = self.has(Fault::ReplayOfZero) && last_seen == 0 && self.head > 0;
-        let replays = match member.on.resume {
-            true => self.resumes(hello),
-            false => (0 < last_seen && last_seen < self.head) || replay_zero,
-        };
-        if replays && last_seen >= self.head {
-            let last = self
-                .ops
-                .last()
-                .filter(|_| self.has(Fault::AtHeadRepeatsLast));
-            return Ok(last
-                .map(|last| last.frame.to_string())
-                .into_iter()
-                .collect());
-        }
-        if !replays || self.has(Fault::ResyncAlways) {
-            let nothing =
-                (self.has(Fault::NothingAtHead) && last_seen == self.head && self.head > 0)
-                    || (self.has(Fault::NothingBeyondHead) && last_seen > self.head);
-            return Ok(match nothing {
-                true => vec![],
-                false if self.has(Fault::ResyncTwice) => vec![resync(), resync()],
-                false => vec![resync()],
-            });
-        }
-        let from = match self.fault {
-            Some(Fault::ReplayFromL) => last_seen,
-            Some(Fault::ReplaySkipsFirst) => last_seen + 2,
-            _ => last_seen + 1,
-        };
-        let mut frames: Vec<&Accepted> = self.ops.iter().filter(|op| op.seq >= from).collect();
-        match self.fault {
-            Some(Fault::ReplayMissesLast) => drop(frames.pop()),
-            Some(Fault::ReplayReversed) => frames.reverse(),
-            Some(Fault::ReplayOfOthers) => frames.retain(|op| op.client_id != member.client_id),
-            Some(Fault::ReplayOverflows) if frames.len() >= 256 => {
-                return Err((1013, "outbox full"));
-            }
-            _ => {}
-        }
-        let mut messages: Vec<String> = frames
-            .into_iter()
-            .map(|accepted| {
-                let mut frame = accepted.frame.clone();
-                if self.has(Fault::ReplayRenamed) {
-                    frame["origin_client_id"] = json!(member.client_id);
-                }
-                frame.to_string()
-            })
-            .collect();
-        if self.has(Fault::ReplayThenResync) {
-            messages.push(resync());
-        }
-        Ok(messages)
     }
 
     /// Takes one op of a member.
@@ -286,14 +110,16 @@ impl Document {
             let mine = !self.has(Fault::ResendOfConnectionOnly) || known.by == by;
             let epochs =
                 !self.has(Fault::EpochCompared) || known.epoch == message.get("epoch").cloned();
-            let same = (known.op == op
+            let same = (self.same_content(&known.op, &op)
                 && epochs
                 && (!self.has(Fault::UnknownFieldsCompared) || known.raw == message["op"]))
                 || self.has(Fault::MessageIdMeansSame);
             if same && self.has(Fault::ResendRefused) {
                 return Err((1008, "sent before"));
             }
-            if same && mine && !self.has(Fault::ResendSequenced) {
+            let again = self.has(Fault::ResendSequenced)
+                || (self.has(Fault::ResentRunSequenced) && known.elements > 1);
+            if same && mine && !again {
                 self.answer(by, index);
                 return Ok(());
             }
@@ -305,6 +131,17 @@ impl Document {
             }
         }
         if let Err(refusal) = self.check_ids(by, &client_id, &op, &key) {
+            if self.has(Fault::RefusedRunHalfKept)
+                && let Some(part) = self.free_part(&op)
+            {
+                self.half_taken.push(part);
+            }
+            if self.has(Fault::RefusedRunHalfTaken)
+                && let Some(part) = self.free_part(&op)
+            {
+                self.accept(by, key, client_id, msg_id, part, message);
+                return Err(refusal);
+            }
             if self.has(Fault::RefusedIdBurnt)
                 && !self.by_message.contains_key(&key)
                 && !self.ops.is_empty()
@@ -312,6 +149,9 @@ impl Document {
                 self.by_message.insert(key, 0);
             }
             return if refusal.0 == 0 { Ok(()) } else { Err(refusal) };
+        }
+        if self.has(Fault::MaxRunLate) {
+            runs::check_size(&op, self.fault)?;
         }
         self.accept(by, key, client_id, msg_id, op, message);
         Ok(())
@@ -356,38 +196,43 @@ impl Document {
                 {
                     return Err((1008, "replica_id is not the client_id"));
                 }
-                if insert.id.lamport() <= insert.parent_id.lamport()
-                    && !self.has(Fault::LamportUnchecked)
-                {
+                let checked = match self.has(Fault::LamportOfLastChecked) {
+                    true => op.last_lamport(),
+                    false => insert.id.lamport(),
+                };
+                if checked <= insert.parent_id.lamport() && !self.has(Fault::LamportUnchecked) {
                     return Err((1008, "lamport not above the parent's"));
                 }
                 let free = (self.has(Fault::TombstoneIdFree) && self.deleted.contains(&insert.id))
                     || (self.has(Fault::PendingIdFree) && early)
                     || self.has(Fault::IdTakenAccepted);
-                let Some(&index) = self.by_insert.get(&insert.id) else {
+                let Some(index) = self.taken_by(insert) else {
                     return Ok(());
                 };
                 let Op::Ins(first) = &self.ops[index].op else {
                     return Ok(());
                 };
-                let same_parent =
-                    first.parent_id == insert.parent_id || self.has(Fault::IdTakenIgnoresParent);
-                let same_value =
-                    first.value == insert.value || self.has(Fault::IdTakenIgnoresValue);
-                if !(same_parent && same_value) {
+                let waits = first.parent_id.element().is_some_and(|id| !known(id));
+                let deleted = self.deleted.contains(&first.id);
+                let free = free
+                    || (self.has(Fault::WaitingRunIdsFree) && waits)
+                    || (self.has(Fault::DeletedRunIdsFree) && deleted);
+                if !self.same_insert(first, insert) {
                     return if free {
                         Ok(())
                     } else {
                         Err((1008, "element id taken"))
                     };
                 }
-                if self.has(Fault::SameInsertRefused) {
+                let run = self.ops[index].elements > 1;
+                if self.has(Fault::SameInsertRefused) || (self.has(Fault::SameRunRefused) && run) {
                     return Err((1008, "element id taken"));
                 }
-                if !self.has(Fault::SameInsertSequenced)
-                    && !self.has(Fault::ResendSequenced)
-                    && !self.has(Fault::ResendOfConnectionOnly)
-                {
+                let again = self.has(Fault::SameInsertSequenced)
+                    || self.has(Fault::ResendSequenced)
+                    || self.has(Fault::ResendOfConnectionOnly)
+                    || (self.has(Fault::ResentRunSequenced) && run);
+                if !again {
                     if self.has(Fault::SameInsertBurnsId) {
                         self.by_message.insert(key.clone(), index);
                     }
@@ -402,15 +247,88 @@ impl Document {
         Ok(())
     }
 
+    /// Whether two ops under one message id are the same.
+    fn same_content(&self, known: &Op, op: &Op) -> bool {
+        let of_run = match (known, op) {
+            (Op::Ins(first), Op::Ins(insert)) => {
+                let (value, other) = (first.value.as_str(), insert.value.as_str());
+                let ids = first.id == insert.id && first.parent_id == insert.parent_id;
+                match self.fault {
+                    Some(Fault::RunContentById) => ids,
+                    Some(Fault::RunContentByFirst) => {
+                        ids && value.chars().next() == other.chars().next()
+                    }
+                    Some(Fault::RunContentByLength) => ids && value.len() == other.len(),
+                    _ => false,
+                }
+            }
+            (Op::Del(first), Op::Del(delete)) => {
+                first.id == delete.id && self.has(Fault::CountNotContent)
+            }
+            _ => false,
+        };
+        known == op || of_run
+    }
+
+    /// The accepted op that has taken an id of an insert.
+    fn taken_by(&self, insert: &Insert) -> Option<usize> {
+        let elements = insert.value.as_str().chars().count() as u64;
+        let looked_at = match self.fault {
+            Some(Fault::FirstIdLookedAt) => 1,
+            _ => elements,
+        };
+        (0..looked_at).find_map(|index| self.by_insert.get(&insert.id.later(index)).copied())
+    }
+
+    /// Whether an insert that has an id of an accepted one is the same.
+    fn same_insert(&self, first: &Insert, insert: &Insert) -> bool {
+        let same_parent =
+            first.parent_id == insert.parent_id || self.has(Fault::IdTakenIgnoresParent);
+        let (value, other) = (first.value.as_str(), insert.value.as_str());
+        let same_value = match self.fault {
+            Some(Fault::IdTakenIgnoresValue) => true,
+            Some(Fault::PartMeansSame) => value.starts_with(other),
+            Some(Fault::MoreMeansSame) => other.starts_with(value),
+            Some(Fault::InsideMeansSame) => value.contains(other),
+            _ => value == other,
+        };
+        let same_id = first.id == insert.id;
+        (same_id && same_parent && same_value) || (self.has(Fault::InsideMeansSame) && same_value)
+    }
+
+    /// The elements of a refused insert before the first whose id is taken.
+    fn free_part(&self, op: &Op) -> Option<Op> {
+        let Op::Ins(insert) = op else {
+            return None;
+        };
+        let free = |index: &u64| !self.by_insert.contains_key(&insert.id.later(*index));
+        let values = (0..).zip(insert.value.as_str().chars());
+        let part: String = values
+            .take_while(|(index, _)| free(index))
+            .map(|(_, value)| value)
+            .collect();
+        let value = RunText::new(&part)?;
+        Some(Op::Ins(Insert {
+            value,
+            ..insert.clone()
+        }))
+    }
+
     fn answer(&mut self, by: u64, index: usize) {
-        let mut frame = self.ops[index].frame.clone();
+        let Accepted {
+            frame, elements, ..
+        } = &self.ops[index];
+        let (mut frame, elements) = (frame.clone(), *elements);
         if self.has(Fault::ResendAtHead) {
             frame["server_seq"] = json!(self.head);
         }
         if self.has(Fault::SeqSkipsOnResend) {
             self.head += 1;
         }
-        let text = frame.to_string();
+        let from = match self.fault {
+            Some(Fault::ResentRunTail) => elements - 1,
+            _ => 0,
+        };
         let everyone = self.has(Fault::ResendBroadcast);
         for member in self
             .members
@@ -420,9 +338,12 @@ impl Document {
             if self.has(Fault::ResendUnanswered) {
                 continue;
             }
-            member.outbox.push(text.clone(), true);
+            let on = member.on.runs && !self.has(Fault::ResentRunSplit);
+            let texts = || runs::echoes(&frame, elements, from, on, self.fault);
+            let bytes = frame.to_string().len();
+            member.outbox.push(texts(), bytes);
             if self.has(Fault::ResendAnsweredTwice) {
-                member.outbox.push(text.clone(), true);
+                member.outbox.push(texts(), bytes);
             }
         }
     }
@@ -436,9 +357,19 @@ impl Document {
         op: Op,
         message: &Value,
     ) {
-        self.head += 1;
+        let elements = runs::elements(&op, self.fault);
+        let existing = || {
+            let ids = (0..elements).map(|index| op.id().later(index));
+            ids.filter(|id| self.by_insert.contains_key(id)).count() as u64
+        };
+        self.head += match (self.fault, &op) {
+            (Some(Fault::RunTakesOneSeq), _) => 1,
+            (Some(Fault::DeleteTakesOneSeq), Op::Del(_)) => 1,
+            (Some(Fault::DeleteSeqsOfExisting), Op::Del(_)) => existing().max(1),
+            _ => elements,
+        };
         if self.has(Fault::SeqOfServer) {
-            self.head = SERVER_SEQ.fetch_add(1, Ordering::SeqCst) + 1;
+            self.head = SERVER_SEQ.fetch_add(elements, Ordering::SeqCst) + elements;
         }
         let seq = self.head;
         let shown = seq - u64::from(self.has(Fault::SeqFromZero));
@@ -447,8 +378,9 @@ impl Document {
             op_json = message["op"].clone();
         }
         let replaced = match op_json["value"].as_str() {
-            Some("\0") if self.has(Fault::NulDropped) => Some(" "),
-            Some("\r") if self.has(Fault::CrToLf) => Some("\n"),
+            Some("\0") if self.has(Fault::NulDropped) => Some(" ".to_owned()),
+            Some("\r") if self.has(Fault::CrToLf) => Some("\n".to_owned()),
+            Some(text) if self.has(Fault::RunCrToLf) => Some(text.replace('\r', "\n")),
             _ => None,
         };
         if let Some(value) = replaced {
@@ -465,17 +397,18 @@ impl Document {
             frame["epoch"] = epoch.clone();
         }
         self.by_message.insert(key, self.ops.len());
-        match &op {
-            Op::Ins(insert) => drop(
-                self.by_insert
-                    .entry(insert.id.clone())
-                    .or_insert(self.ops.len()),
-            ),
-            Op::Del(delete) => drop(self.deleted.insert(delete.id.clone())),
+        for index in 0..elements {
+            let id = op.id().later(index);
+            match &op {
+                Op::Ins(_) if index > 0 && self.has(Fault::FirstIdKept) => break,
+                Op::Ins(_) => drop(self.by_insert.entry(id).or_insert(self.ops.len())),
+                Op::Del(_) => drop(self.deleted.insert(id)),
+            }
         }
         let raw = message["op"].clone();
         self.ops.push(Accepted {
             seq,
+            elements,
             client_id,
             op,
             raw,
@@ -483,10 +416,10 @@ impl Document {
             by,
             frame: frame.clone(),
         });
-        self.fan_out(by, &frame);
+        self.fan_out(by, &frame, elements);
     }
 
-    fn fan_out(&self, by: u64, frame: &Value) {
+    fn fan_out(&self, by: u64, frame: &Value, elements: u64) {
         let origin = &frame["origin_client_id"];
         for member in &self.members {
             let own = member.number == by;
@@ -499,12 +432,20 @@ impl Document {
             if left_out {
                 continue;
             }
-            let mut text = frame.to_string();
+            let mut frame = frame.clone();
             if self.has(Fault::EchoOriginLost) {
-                let mut frame = frame.clone();
                 frame["origin_client_id"] = json!(member.client_id);
-                text = frame.to_string();
             }
+            let on = match self.fault {
+                Some(Fault::RunWholeToSenderOnly) => member.on.runs && own,
+                _ => member.on.runs,
+            };
+            let texts = || runs::echoes(&frame, elements, 0, on, self.fault);
+            // The single echoes of a run count as much as its one echo.
+            let bytes = match self.has(Fault::SinglesCountedEach) {
+                true => texts().map(|text| text.len()).sum(),
+                false => frame.to_string().len(),
+            };
             let waiting = member.outbox.waiting.load(Ordering::SeqCst);
             if self.has(Fault::SlowLosesEchoes) && waiting > 256 << 10 {
                 continue;
@@ -526,9 +467,9 @@ impl Document {
                 }
             }
             if self.has(Fault::EchoTwice) {
-                member.outbox.push(text.clone(), true);
+                member.outbox.push(texts(), bytes);
             }
-            member.outbox.push(text, true);
+            member.outbox.push(texts(), bytes);
         }
     }
 
@@ -563,7 +504,7 @@ impl Document {
     /// Sends a text to every member, as a server does that mixes up its documents.
     pub(super) fn intrude(&self, text: &str) {
         for member in &self.members {
-            member.outbox.push(text.to_owned(), true);
+            member.outbox.push_counted(text.to_owned());
         }
     }
 

@@ -226,6 +226,105 @@ faults! {
     LeavingCleanOnly: "Nobody is told when a connection breaks.", "presence.leaving", ["presence/"];
     LeavingErases: "An old connection that ends erases the state of the new one.", "presence.replaced", ["presence/"];
 
+    // The profile runs: limits, and which ops are taken.
+    LimitsUnsaid: "The ack lacks the limits.", "runs.limits", ["runs/"];
+    LimitsWhereOff: "Every ack has limits.", "profiles.off-is-core", ["runs/", "profiles/"];
+    LimitsTooLarge: "A max_run above 65,536 is announced.", "transport.server-valid", ["runs/"];
+    MaxRunOverstated: "More elements are announced than are taken.", "runs.takes-max-run", ["runs/"];
+    MaxRunUnchecked: "An op may have any number of elements.", "runs.max-run", ["runs/"];
+    MaxRunOneLess: "An op of max_run elements is refused.", "runs.takes-max-run", ["runs/"];
+    MaxRunOneMore: "An op of one element more than max_run is taken.", "runs.max-run", ["runs/"];
+    MaxRunInBytes: "Elements are counted as bytes for max_run.", "runs.ins", ["runs/"];
+    MaxRunInUtf16: "Elements are counted as UTF-16 code units for max_run.", "runs.ins", ["runs/"];
+    MaxRunOfInsertsOnly: "A delete may have any count.", "runs.max-run", ["runs/"];
+    MaxRunPolicy: "An op of too many elements ends in 1008.", "runs.max-run", ["runs/"];
+    MaxRunCut: "An op of too many elements is cut.", "runs.max-run", ["runs/"];
+    MaxRunLate: "The number of elements is checked after the ids.", "close.order", ["runs/"];
+    MaxRunEarly: "The number of elements is checked before the names.", "close.order", ["runs/"];
+    MaxMessageOverstated: "Larger messages are announced than are taken.", "runs.max-message", ["runs/"];
+    MaxMessageUnderstated: "Larger messages are taken than are announced.", "runs.max-message", ["runs/"];
+    RunRefused: "The profile is granted, and a value of two refused.", "runs.ins", ["runs/", "frames/op-"];
+    RunInUtf16: "Elements are UTF-16 code units.", "runs.ins", ["runs/", "frames/op-"];
+    RunInClusters: "A letter and its combining marks are one element.", "runs.ins", ["runs/", "frames/op-"];
+    RunCrToLf: "CR becomes LF inside runs.", "text.verbatim", ["runs/", "text/", "frames/op-"];
+    RunBeyondEndCut: "An op that reaches beyond the last lamport is cut.", "runs.schema", ["runs/", "frames/op-"];
+    EmptyIgnored: "An insert of nothing is ignored.", "runs.schema", ["runs/", "frames/op-"];
+    CountRefused: "The profile is granted, and a delete with a count refused.", "runs.del", ["runs/", "frames/op-"];
+    CountIgnored: "The count of a delete is ignored.", "runs.del", ["runs/", "frames/op-"];
+    CountZeroTaken: "A count of 0 is taken for 1.", "runs.schema", ["runs/", "frames/op-"];
+    CountRounded: "A count of 1.5 is rounded.", "runs.schema", ["runs/", "frames/op-"];
+    CountTextTaken: "A count may be a string of digits.", "runs.schema", ["runs/", "frames/op-"];
+    CountNullTaken: "A count of null is taken for none.", "runs.schema", ["runs/", "frames/op-"];
+    CountOfInsertRead: "An insert with a field `count` is refused.", "transport.unknown-fields", ["runs/", "frames/op-"];
+    RunTakenWhereOff: "A value of two is taken where the profile is off.", "op.value", ["runs/", "frames/op-"];
+    CountTakenWhereOff: "A count is followed where the profile is off.", "profiles.off-is-core", ["runs/", "profiles/"];
+    CountCheckedWhereOff: "A count is looked at where the profile is off.", "profiles.off-is-core", ["runs/", "profiles/"];
+
+    // The profile runs: the text.
+    RunUnderOneParent: "All elements of a run are children of its parent.", "resync.text", ["runs/"];
+    RunKeptTogether: "What is inserted inside a run goes behind it.", "resync.text", ["runs/"];
+    RunInsideUnknown: "Only the first element of a run may be a parent.", "resync.text", ["runs/"];
+    WaitingRunCut: "Of a run that waits only the first element is kept.", "runs.pending", ["runs/"];
+    DeleteByPlace: "A delete takes the next characters of the text.", "resync.text", ["runs/"];
+    DeleteTakesRun: "A delete of one element of a run deletes the run.", "resync.text", ["runs/"];
+    DeleteWithinRun: "A delete ends where the run ends in which it begins.", "resync.text", ["runs/"];
+    DeleteOfAllReplicas: "A delete of several elements goes by lamports alone.", "resync.text", ["runs/"];
+    DeleteStopsAtTombstone: "A delete ends at an element that is deleted already.", "resync.text", ["runs/"];
+    DeleteStopsAtMissing: "A delete ends at an element that is not there yet.", "runs.pending", ["runs/"];
+    DeletePartlyLost: "A delete forgets the elements that are not there yet.", "runs.pending", ["runs/"];
+    DeleteWaitsWhole: "A delete waits until all its elements are there.", "runs.pending", ["runs/"];
+
+    // The profile runs: seqs and echoes.
+    RunTakesOneSeq: "A run takes one seq.", "runs.seqs", ["runs/"];
+    EchoWithFirstSeq: "The echo of a run carries its first seq.", "runs.one-echo", ["runs/"];
+    DeleteTakesOneSeq: "A delete takes one seq, whatever its count.", "runs.seqs", ["runs/"];
+    DeleteSeqsOfExisting: "A delete takes as many seqs as it finds elements.", "runs.seqs", ["runs/"];
+    SplitForEveryone: "Runs are split for everyone.", "runs.one-echo", ["runs/"];
+    RunWholeToSenderOnly: "Runs are split for everyone but the sender.", "runs.one-echo", ["runs/"];
+    WholeForEveryone: "Runs are sent whole to everyone.", "runs.split", ["runs/"];
+    CountEchoedAsOne: "The delete of one element is echoed with a count.", "runs.count-echoed", ["runs/"];
+    CountNotEchoed: "A count is not echoed.", "runs.one-echo", ["runs/"];
+    SplitUnderOneParent: "The single echoes all have the run's parent.", "runs.split", ["runs/"];
+    SplitUnderOneId: "The single echoes all have the run's id.", "runs.split", ["runs/"];
+    SplitReversed: "The single echoes go backwards.", "runs.split", ["runs/"];
+    SplitRenamed: "The message ids of single echoes are numbered.", "runs.split", ["runs/"];
+    SplitWithLastSeq: "The single echoes all have the last seq.", "runs.split", ["runs/"];
+    SplitKeepsCount: "The single echoes of a delete have its count.", "runs.split", ["runs/"];
+    ReplayOfWholeRun: "A replay from inside a run has the whole run.", "runs.replay-inside", ["runs/"];
+    ReplayOfAllSingles: "Where the profile is off, a replay from inside a run has all of its elements.", "sync.replay-exact", ["runs/"];
+    ReplaySkipsRest: "A replay from inside a run begins behind it.", "runs.replay-inside", ["runs/"];
+    ReplayInsideResynced: "From inside a run there is a resync only.", "sync.replay-kept", ["runs/"];
+    ReplayRestSplit: "The rest of a run is replayed in single echoes.", "runs.replay-inside", ["runs/"];
+    ReplayRestOldParent: "The rest of a run has the run's parent.", "runs.replay-inside", ["runs/"];
+    ReplayRestOldId: "The rest of a run has the run's id.", "runs.replay-inside", ["runs/"];
+    ReplayRestInUtf16: "The rest of a run is found by UTF-16 code units.", "runs.replay-inside", ["runs/"];
+    ReplayRestOldCount: "The rest of a delete has the whole count.", "runs.replay-inside", ["runs/"];
+    ReplayMerges: "A replay joins inserts that go on with each other.", "sync.replay-exact", ["runs/"];
+
+    // The profile runs: duplicates, states, slow clients.
+    ResentRunSequenced: "A run sent again is sequenced again.", "submit.resend", ["runs/"];
+    ResentRunSplit: "A run sent again is answered in single echoes.", "runs.answer", ["runs/"];
+    ResentRunTail: "A run sent again is answered with its last element.", "runs.answer", ["runs/"];
+    SameRunRefused: "The same run under a new message id is refused.", "submit.same-insert", ["runs/"];
+    RunContentById: "The value of a run is not compared.", "runs.content", ["runs/"];
+    RunContentByFirst: "Runs are compared by their first characters.", "runs.content", ["runs/"];
+    RunContentByLength: "Runs are compared by their lengths.", "runs.content", ["runs/"];
+    CountNotContent: "The count is not compared.", "runs.content", ["runs/"];
+    FirstIdLookedAt: "Only the first id of an insert must be free.", "runs.overlap", ["runs/"];
+    FirstIdKept: "Only the first id of an accepted insert counts as taken.", "runs.overlap", ["runs/"];
+    WaitingRunIdsFree: "The ids of a run that waits may be inserted anew.", "runs.overlap", ["runs/"];
+    DeletedRunIdsFree: "The ids of a deleted run may be inserted anew.", "runs.overlap", ["runs/"];
+    LamportOfLastChecked: "Only the last lamport of a run must be above the parent's.", "crdt.lamport-above-parent", ["runs/"];
+    PartMeansSame: "The beginning of an accepted run is taken for it.", "runs.overlap", ["runs/"];
+    MoreMeansSame: "A run that goes on after an accepted one is taken for it.", "runs.overlap", ["runs/"];
+    InsideMeansSame: "A part of an accepted run is taken for it.", "runs.overlap", ["runs/"];
+    RefusedRunHalfTaken: "Of a refused run the elements before the taken id are accepted.", "runs.overlap", ["runs/"];
+    RefusedRunHalfKept: "Of a refused run the elements before the taken id stay in the text.", "runs.whole", ["runs/"];
+    SpansEndWithRuns: "A span ends where the run ends.", "state.canonical", ["runs/"];
+    PendingDeleteWhole: "A delete that waits in part stands whole among what waits.", "state.pending", ["runs/"];
+    StateRunsWhereOff: "What waits stands in runs where the profile is off.", "runs.state-pending", ["runs/", "state/"];
+    SinglesCountedEach: "The single echoes of a run count each for what waits.", "slow.floor", ["runs/paste-while-paused", "slow/pause"];
+
     // Slow clients.
     SlowNeverClosed: "What waits for a client is kept without a limit.", "slow.ceiling", ["slow/"];
     SlowLosesEchoes: "A slow client loses echoes.", "seq.from-baseline", ["slow/"];

@@ -11,9 +11,13 @@
 
 mod connection;
 mod document;
+mod elements;
 mod fault;
 mod life;
+mod outbox;
 mod profiles;
+mod runs;
+mod sync;
 mod text;
 
 pub(crate) use fault::Fault;

@@ -1,5 +1,6 @@
 //! What the profiles add to a document of the toy: grants, epochs, states, presence.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use collab_spec::message::{Hello, Insert, Op};
@@ -7,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::Fault;
 use super::document::{Document, Member, Refusal};
+use super::outbox::one;
 use super::text::walk;
 
 /// What is on for a connection.
@@ -15,6 +17,7 @@ pub(super) struct On {
     pub(super) resume: bool,
     pub(super) state: bool,
     pub(super) presence: bool,
+    pub(super) runs: bool,
 }
 
 /// A state that a client shows, and the connection that it came from.
@@ -39,7 +42,7 @@ pub(super) fn grant(
     let known: &[&str] = match fault {
         Some(Fault::OffersNothing) => return Ok((None, On::default())),
         Some(Fault::OffersState) => &["state"],
-        _ => &["resume", "state", "presence"],
+        _ => &["resume", "state", "presence", "runs"],
     };
     let all = || known.iter().map(|name| (*name).to_owned()).collect();
     let asked = match &hello.capabilities {
@@ -64,8 +67,19 @@ pub(super) fn grant(
         resume: on("resume"),
         state: on("state"),
         presence: on("presence"),
+        runs: on("runs"),
     };
     Ok((Some(granted), on))
+}
+
+/// Whether an op stands before what it depends on.
+fn waited(ops: &[Op], op: &Op) -> bool {
+    let own = ops.iter().position(|other| other == op);
+    let needed = op.dependency();
+    let there = ops
+        .iter()
+        .position(|other| matches!(other, Op::Ins(insert) if Some(&insert.id) == needed));
+    there.is_some() && there > own
 }
 
 impl Document {
@@ -95,17 +109,14 @@ impl Document {
         known && 0 < seen && (least <= self.head || self.has(Fault::BeyondHeadResumed))
     }
 
-    /// The state behind the first `upto` ops.
-    pub(super) fn state(&self, upto: usize) -> Value {
+    /// The state behind the first `upto` ops, for a connection with the profile `runs` or without.
+    pub(super) fn state(&self, upto: usize, runs: bool) -> Value {
         let upto = upto - usize::from(self.has(Fault::StateStale) && upto > 0);
-        let ops = || self.ops[..upto].iter().map(|accepted| &accepted.op);
-        let mut elements = walk(ops(), self.fault);
-        let there: std::collections::HashSet<_> = elements
-            .iter()
-            .map(|(insert, _)| insert.id.clone())
-            .collect();
+        let ops = self.elements(upto);
+        let mut elements = walk(ops.iter(), self.fault);
+        let there: HashSet<_> = elements.iter().map(|(insert, _)| &insert.id).collect();
         if self.has(Fault::StateByArrival) {
-            let place = |insert: &Insert| ops().position(|op| op.id() == &insert.id);
+            let place = |insert: &Insert| ops.iter().position(|op| op.id() == &insert.id);
             elements.sort_by_key(|(insert, _)| place(insert));
         }
         if self.has(Fault::StateWithoutTombstones) {
@@ -116,25 +127,22 @@ impl Document {
                 .iter_mut()
                 .for_each(|(_, deleted)| *deleted = false);
         }
-        let mut pending: Vec<&Op> = Vec::new();
-        for op in ops() {
+        let mut known: HashSet<&Op> = HashSet::new();
+        let mut pending: Vec<Op> = Vec::new();
+        for op in &ops {
             let waits = op.dependency().is_some_and(|id| !there.contains(id))
-                || (self.has(Fault::PendingForEver) && self.waited(op));
-            let again = pending.contains(&op) && !self.has(Fault::PendingTwice);
-            if waits && !again && !self.has(Fault::PendingLeftOut) {
-                pending.push(op);
+                || (self.has(Fault::PendingForEver) && waited(&ops, op));
+            let left_out = !waits || self.has(Fault::PendingLeftOut);
+            if !left_out && (known.insert(op) || self.has(Fault::PendingTwice)) {
+                pending.push(op.clone());
             }
         }
-        json!({"elements": self.spans(&elements), "pending": pending})
-    }
-
-    /// Whether an op stood before what it depends on.
-    fn waited(&self, op: &Op) -> bool {
-        let place = |found: &dyn Fn(&Op) -> bool| self.ops.iter().position(|a| found(&a.op));
-        let own = place(&|other| other == op);
-        let needed = op.dependency();
-        let there = place(&|other| matches!(other, Op::Ins(insert) if Some(&insert.id) == needed));
-        there.is_some() && there > own
+        if self.has(Fault::PendingDeleteWhole) {
+            let known: HashSet<Op> = pending.iter().cloned().collect();
+            pending.extend(self.whole_deletes(upto, &known));
+        }
+        let runs = runs || self.has(Fault::StateRunsWhereOff);
+        json!({"elements": self.spans(&elements), "pending": super::runs::pending(&pending, runs)})
     }
 
     fn spans(&self, elements: &[(&Insert, bool)]) -> Vec<Value> {
@@ -142,12 +150,18 @@ impl Document {
             let gap = self.has(Fault::SpansOverGaps) && b.id.lamport() > a.id.lamport();
             let next = a.id.lamport() + 1 == b.id.lamport() || gap;
             let same = a.id.replica_id() == b.id.replica_id() || self.has(Fault::SpansOverReplicas);
-            let alone =
-                self.has(Fault::SpansOfOne) || (self.has(Fault::TombstonesOfOne) && *a_deleted);
+            let place = |insert: &Insert| self.by_insert.get(&insert.id);
+            let apart = self.has(Fault::SpansEndWithRuns) && place(a) != place(b);
+            let alone = apart
+                || self.has(Fault::SpansOfOne)
+                || (self.has(Fault::TombstonesOfOne) && *a_deleted);
             next && same && a_deleted == b_deleted && !alone
         };
         let span = |run: &[(&Insert, bool)]| {
-            let text: String = run.iter().map(|(insert, _)| insert.value).collect();
+            let text: String = run
+                .iter()
+                .map(|(insert, _)| insert.value.as_str())
+                .collect();
             if run[0].1 {
                 json!({"id": run[0].0.id, "deleted": run.len()})
             } else {
@@ -239,7 +253,10 @@ impl Document {
         };
         for member in self.members.iter().filter(takes) {
             let counts = self.has(Fault::PresenceSlow);
-            member.outbox.push(frame.to_string(), counts);
+            match counts {
+                true => member.outbox.push_counted(frame.to_string()),
+                false => member.outbox.push(one(frame.to_string()), 0),
+            }
             if counts && member.outbox.waiting.load(Ordering::SeqCst) > 1 << 20 {
                 member.outbox.slow.store(true, Ordering::SeqCst);
             }

@@ -11,7 +11,7 @@ use super::Fault;
 /// The text that the ops make, in their order of acceptance.
 pub(super) fn text_of<'a>(ops: impl Iterator<Item = &'a Op>, fault: Option<Fault>) -> String {
     let visible = walk(ops, fault).into_iter().filter(|(_, deleted)| !deleted);
-    let text: String = visible.map(|(insert, _)| insert.value).collect();
+    let text: String = visible.map(|(insert, _)| insert.value.as_str()).collect();
     if fault == Some(Fault::TextComposed) {
         text.replace("e\u{301}", "é")
     } else {

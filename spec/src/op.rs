@@ -1,0 +1,376 @@
+//! The edits of the text: inserts and deletes, of one element or, with the profile `runs`, of several.
+//!
+//! Deliberately absent: what an op does to a text; that is an engine's.
+
+use std::fmt;
+
+use compact_str::CompactString;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+
+use crate::id::{ElementId, Integer, MAX_INTEGER, ParentId};
+use crate::message::Object;
+
+/// The greatest `max_run` that a server may announce.
+///
+/// Source: `runs.limits`.
+pub const MOST_RUN: u64 = 65_536;
+
+/// The least `max_run` that a server may announce.
+///
+/// Source: `runs.limits`.
+pub const LEAST_RUN: u64 = 1_024;
+
+/// One edit of the text: an insert or a delete.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Op {
+    /// Inserts characters after its parent.
+    Ins(Insert),
+    /// Deletes elements.
+    Del(Delete),
+}
+
+/// `ins`: new elements, a character each. The first is the child of `parent_id`, each other the
+/// child of the one before.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+pub struct Insert {
+    /// The element after which the first character was typed.
+    pub parent_id: ParentId,
+    /// The first new element's id; its lamport is greater than the parent's.
+    pub id: ElementId,
+    /// A character each element: exactly one where the profile `runs` is off.
+    pub value: RunText,
+}
+
+/// `del`: marks elements deleted, for ever.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+pub struct Delete {
+    /// The first element to delete.
+    pub id: ElementId,
+    /// How many elements of this replica, with consecutive lamports; 1 where the field is missing.
+    #[serde(default, skip_serializing_if = "Count::is_one")]
+    pub count: Count,
+}
+
+/// One edit of one element, as connections without the profile `runs` write and read it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[schemars(rename = "Op")]
+pub enum SingleOp {
+    /// Inserts one character after its parent.
+    Ins(SingleInsert),
+    /// Deletes one element.
+    Del(SingleDelete),
+}
+
+/// `ins`: a new element with one character, child of `parent_id`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Insert")]
+pub struct SingleInsert {
+    /// The element after which the character was typed.
+    pub parent_id: ParentId,
+    /// The new element's id; its lamport is greater than the parent's.
+    pub id: ElementId,
+    /// Exactly one Unicode scalar value.
+    pub value: char,
+}
+
+/// `del`: marks an element deleted, for ever.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Delete")]
+pub struct SingleDelete {
+    /// The element to delete.
+    pub id: ElementId,
+}
+
+impl Op {
+    /// The id of the first element that the op inserts or deletes.
+    pub fn id(&self) -> &ElementId {
+        match self {
+            Self::Ins(insert) => &insert.id,
+            Self::Del(delete) => &delete.id,
+        }
+    }
+
+    /// How many elements the op inserts or deletes; so many seqs it takes.
+    ///
+    /// Source: `runs.seqs`.
+    pub fn elements(&self) -> u64 {
+        match self {
+            Self::Ins(insert) => insert.value.elements(),
+            Self::Del(delete) => delete.count.value(),
+        }
+    }
+
+    /// The last lamport of the op's elements.
+    pub fn last_lamport(&self) -> u64 {
+        self.id().lamport().saturating_add(self.elements() - 1)
+    }
+
+    /// The element that must be there before the op takes effect: the parent of an insert (nothing
+    /// where that is the root), the first target of a delete.
+    pub fn dependency(&self) -> Option<&ElementId> {
+        match self {
+            Self::Ins(insert) => insert.parent_id.element(),
+            Self::Del(delete) => Some(&delete.id),
+        }
+    }
+
+    /// The op on its elements from `skip` on, the whole where that is 0.
+    ///
+    /// # Panics
+    /// Where nothing is left.
+    ///
+    /// Source: `runs.replay-inside`.
+    pub fn rest(&self, skip: u64) -> Self {
+        if skip == 0 {
+            return self.clone();
+        }
+        let id = self.id().later(skip);
+        match self {
+            Self::Ins(Insert { value, .. }) => Self::Ins(Insert {
+                parent_id: ParentId::Element(self.id().later(skip - 1)),
+                id,
+                value: value.rest(skip),
+            }),
+            Self::Del(Delete { count, .. }) => Self::Del(Delete {
+                id,
+                count: Count::new(count.value() - skip).expect("something is left of the op"),
+            }),
+        }
+    }
+
+    /// The same as ops of one element each, in their order.
+    ///
+    /// Source: `runs.split`.
+    pub fn singles(&self) -> impl Iterator<Item = Self> {
+        let mut values = match self {
+            Self::Ins(insert) => insert.value.as_str(),
+            Self::Del(_) => "",
+        }
+        .chars();
+        (0..self.elements()).map(move |at| {
+            let id = self.id().later(at);
+            match self {
+                Self::Del(_) => Self::Del(Delete::one(id)),
+                Self::Ins(insert) => Self::Ins(Insert {
+                    parent_id: match at {
+                        0 => insert.parent_id.clone(),
+                        _ => ParentId::Element(self.id().later(at - 1)),
+                    },
+                    id,
+                    value: values.next().expect("an element has a value").into(),
+                }),
+            }
+        })
+    }
+}
+
+impl Delete {
+    /// The delete of one element.
+    pub fn one(id: ElementId) -> Self {
+        let count = Count::default();
+        Self { id, count }
+    }
+}
+
+impl From<SingleOp> for Op {
+    fn from(single: SingleOp) -> Self {
+        match single {
+            SingleOp::Ins(SingleInsert {
+                parent_id,
+                id,
+                value,
+            }) => Self::Ins(Insert {
+                parent_id,
+                id,
+                value: value.into(),
+            }),
+            SingleOp::Del(SingleDelete { id }) => Self::Del(Delete::one(id)),
+        }
+    }
+}
+
+/// The `value` of an insert: one Unicode scalar value or more, one an element. Cheap to clone where
+/// it is short.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
+pub struct RunText(CompactString);
+
+impl RunText {
+    /// The text, or nothing where it is empty.
+    pub fn new(text: &str) -> Option<Self> {
+        (!text.is_empty()).then(|| Self(text.into()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// How many scalar values it has.
+    pub fn elements(&self) -> u64 {
+        match self.0.len() {
+            1 => 1,
+            _ => self.0.chars().count() as u64,
+        }
+    }
+
+    /// The text from the scalar value `skip` on.
+    fn rest(&self, skip: u64) -> Self {
+        let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+        let from = self.0.char_indices().nth(skip).map(|(at, _)| at);
+        Self(self.0[from.expect("something is left of the op")..].into())
+    }
+}
+
+impl From<char> for RunText {
+    fn from(value: char) -> Self {
+        Self(CompactString::from_iter([value]))
+    }
+}
+
+impl fmt::Display for RunText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for RunText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = CompactString::deserialize(deserializer)?;
+        match text.is_empty() {
+            true => Err(D::Error::custom("an insert has one character or more")),
+            false => Ok(Self(text)),
+        }
+    }
+}
+
+impl JsonSchema for RunText {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "RunText".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "minLength": 1 })
+    }
+}
+
+/// The `count` of a delete: 1 … 2^53−1.
+///
+/// Source: `runs.del`, `runs.schema`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Count(Integer);
+
+impl Count {
+    /// The count, or nothing where it is 0 or above 2^53−1.
+    pub fn new(count: u64) -> Option<Self> {
+        Integer::new(count).filter(|_| count > 0).map(Self)
+    }
+
+    /// How many.
+    pub fn value(self) -> u64 {
+        self.0.value()
+    }
+
+    fn is_one(&self) -> bool {
+        self.value() == 1
+    }
+}
+
+impl Default for Count {
+    fn default() -> Self {
+        Self::new(1).expect("1 is a count")
+    }
+}
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let count = Integer::deserialize(deserializer)?.value();
+        Self::new(count).ok_or_else(|| D::Error::custom("a count is 1 or more"))
+    }
+}
+
+impl JsonSchema for Count {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Count".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "integer", "minimum": 1, "maximum": MAX_INTEGER })
+    }
+}
+
+/// An op's fields before its type is looked at: what one type alone defines is unknown to the other.
+#[derive(Deserialize)]
+struct Fields {
+    r#type: OpType,
+    id: ElementId,
+    parent_id: Option<Value>,
+    value: Option<Value>,
+    // Null is no count, though it would be no field.
+    #[serde(default, deserialize_with = "crate::message::present")]
+    count: Option<Value>,
+}
+
+/// The `type` of an op. Unlike the derived reading of a tagged enum, it takes no number for it.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum OpType {
+    Ins,
+    Del,
+}
+
+fn read<T: DeserializeOwned, E: serde::de::Error>(
+    field: &'static str,
+    value: Option<Value>,
+) -> Result<T, E> {
+    let value = value.ok_or_else(|| E::missing_field(field))?;
+    serde_json::from_value(value).map_err(|e| E::custom(format_args!("{field}: {e}")))
+}
+
+impl<'de> Deserialize<'de> for Op {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Object(fields) = Object::<Fields>::deserialize(deserializer)?;
+        let op = match fields.r#type {
+            OpType::Ins => Self::Ins(Insert {
+                parent_id: read("parent_id", fields.parent_id)?,
+                id: fields.id,
+                value: read("value", fields.value)?,
+            }),
+            OpType::Del => Self::Del(Delete {
+                id: fields.id,
+                count: match fields.count {
+                    None => Count::default(),
+                    some => read("count", some)?,
+                },
+            }),
+        };
+        if op.last_lamport() > MAX_INTEGER {
+            return Err(D::Error::custom("the last lamport is above 2^53-1"));
+        }
+        Ok(op)
+    }
+}
+
+impl<'de> Deserialize<'de> for SingleOp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Object(fields) = Object::<Fields>::deserialize(deserializer)?;
+        Ok(match fields.r#type {
+            OpType::Ins => Self::Ins(SingleInsert {
+                parent_id: read("parent_id", fields.parent_id)?,
+                id: fields.id,
+                value: read("value", fields.value)?,
+            }),
+            OpType::Del => Self::Del(SingleDelete { id: fields.id }),
+        })
+    }
+}
