@@ -44,26 +44,37 @@ pub fn write_report(path: &Path, report: &Report) -> Result<(), String> {
 
 /// What is wrong with a scenario file, a sentence each; nothing where it is right.
 pub fn scenario_problems(path: &Path) -> Vec<String> {
-    let text = match fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) => return vec![format!("the file can't be read: {error}")],
-    };
-    let value: Value = match serde_json::from_str(&text) {
-        Ok(value) => value,
-        Err(error) => return vec![format!("the file is not JSON: {error}")],
-    };
+    match scenario(path) {
+        Ok(scenario) => misplaced(path, &scenario),
+        Err(problems) => problems,
+    }
+}
+
+/// The scenario of a file, wherever it lies.
+///
+/// Errors: what is wrong with it, a sentence each.
+pub fn scenario(path: &Path) -> Result<Scenario, Vec<String>> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| vec![format!("the file can't be read: {error}")])?;
+    let value: Value = serde_json::from_str(&text)
+        .map_err(|error| vec![format!("the file is not JSON: {error}")])?;
     let mut problems = validate::scenario_problems(&value);
     match serde_json::from_str::<Scenario>(&text) {
-        Ok(scenario) => problems.extend(meaning_problems(path, &scenario)),
+        Ok(scenario) => {
+            problems.extend(scenario.problems());
+            if problems.is_empty() {
+                return Ok(scenario);
+            }
+        }
         Err(error) if problems.is_empty() => problems.push(error.to_string()),
         // The schema has said it already.
         Err(_) => {}
     }
-    problems
+    Err(problems)
 }
 
-/// The id is the path; what else no schema can say, the scenario knows itself.
-fn meaning_problems(path: &Path, scenario: &Scenario) -> Vec<String> {
+/// The id is the path, in the specification's folder.
+fn misplaced(path: &Path, scenario: &Scenario) -> Vec<String> {
     let mut problems = Vec::new();
     let without_ending = path.with_extension("");
     if !without_ending.ends_with(&scenario.id) {
@@ -73,6 +84,5 @@ fn meaning_problems(path: &Path, scenario: &Scenario) -> Vec<String> {
             without_ending.display().to_string()
         ));
     }
-    problems.extend(scenario.problems());
     problems
 }

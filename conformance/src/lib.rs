@@ -23,6 +23,7 @@ pub mod numbers;
 pub mod outcome;
 pub mod pattern;
 pub mod player;
+pub mod properties;
 pub mod proxy;
 pub mod recorder;
 pub mod report;

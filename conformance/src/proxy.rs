@@ -18,6 +18,7 @@
 //! Deliberately absent: what a frame means, and TLS: encrypted bytes pass, and have no frames.
 
 mod frames;
+mod jitter;
 mod plan;
 mod pump;
 
@@ -32,6 +33,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use crate::numbers::Numbers;
 use crate::target::Target;
+pub use jitter::Jitter;
 pub use plan::{Cut, Direction, Faults, How, Pace, Place, Plan};
 use pump::{Lane, Stop};
 

@@ -157,6 +157,10 @@ pub(super) async fn run(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, lane: &mu
                 lane.wait(part.len()).await;
                 to.write_all(part).await?;
                 rest = behind;
+                if part.len() == 1 {
+                    // Lets the other end take it before the next comes.
+                    tokio::task::yield_now().await;
+                }
             }
             if is_cut {
                 return Ok(lane.stop());

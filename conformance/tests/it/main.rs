@@ -10,6 +10,7 @@ mod mutants;
 mod null;
 mod offers;
 mod play;
+mod properties;
 mod proxy;
 mod reference;
 mod tidy;
