@@ -265,6 +265,10 @@ impl Session<'_> {
         let Some((document, _, _)) = &self.joined else {
             return;
         };
+        if let Some(Fault::StalledCostsAll | Fault::StalledCostsEach) = self.toy.fault {
+            let late = document.lock().unwrap().lateness();
+            tokio::time::sleep(late).await;
+        }
         let holds_up = self.has(Fault::SlowHoldsUp);
         loop {
             let stalled = |outbox: &Outbox| {

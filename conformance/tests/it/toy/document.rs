@@ -1,7 +1,7 @@
 //! One document of the toy: order, duplicates, fan-out.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use collab_spec::id::ElementId;
@@ -60,6 +60,8 @@ pub(super) struct Document {
     /// What a faulty server keeps of refused ops.
     pub(super) half_taken: Vec<Op>,
     pub(super) members: Vec<Member>,
+    /// How many times a client was to be closed as slow.
+    pub(super) closed_slow: AtomicUsize,
 }
 
 /// The next seq of a server that counts over all documents.
@@ -79,6 +81,7 @@ impl Document {
             deleted: HashSet::new(),
             half_taken: Vec::new(),
             members: Vec::new(),
+            closed_slow: AtomicUsize::new(0),
         }))
     }
 
@@ -455,7 +458,7 @@ impl Document {
                 Some(Fault::SlowClosedEarly) => 64 << 10,
                 _ => LIMIT,
             };
-            if waiting > limit {
+            if waiting > limit && self.closes_slow(&member.outbox) {
                 let all = self.has(Fault::SlowEndsAll);
                 for other in self
                     .members

@@ -331,4 +331,7 @@ faults! {
     SlowClosedEarly: "A client is closed as slow when 64 KiB wait for it.", "slow.floor", ["slow/"];
     SlowEndsAll: "A slow client ends every connection of its document.", "slow.alone", ["slow/"];
     SlowHoldsUp: "A slow client holds up the others.", "slow.no-delay", ["slow/"];
+    StalledCostsAll: "Beside a client that does not read, every 128th op takes 150 ms longer.", "slow.latency", ["slow/latency-one"];
+    StalledCostsEach: "For each client that does not read, every 128th op takes 8 ms longer.", "slow.latency", ["slow/latency-twenty"];
+    SlowClosedByCount: "After 19 clients of a document were closed as slow, none is any more.", "slow.ceiling", ["slow/latency-twenty"];
 }
