@@ -43,7 +43,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Play the cases (this is done without a command, too)
     Run(Box<Run>),
-    /// Play random histories of many clients, and make small what goes wrong
+    /// Play random histories of many clients
     Properties(Box<Properties>),
     /// Name the cases, or the requirements with their cases
     List {
@@ -95,10 +95,10 @@ pub(crate) struct Run {
     /// Play only this profile's cases (repeatable)
     #[arg(long, value_name = "NAME")]
     pub(crate) profile: Vec<String>,
-    /// Fail where the server does not offer this profile (repeatable)
+    /// Fail if the server lacks this profile (repeatable)
     #[arg(long, value_name = "NAME")]
     pub(crate) require_profile: Vec<String>,
-    /// Play this scenario file, not the suite's cases (repeatable)
+    /// Play only this scenario file (repeatable)
     #[arg(long, value_name = "FILE")]
     pub(crate) scenario: Vec<PathBuf>,
     /// Seed the random histories of properties/

@@ -79,7 +79,7 @@ fn the_packages_know_each_other_in_one_direction() {
     assert_only("spec", "collab_reference", &[]);
     assert_only("spec", "collab_conformance", &[]);
     assert_only("reference", "collab_conformance", &[]);
-    assert_only("conformance", "collab_reference", &["main.rs"]);
+    assert_only("conformance", "collab_reference", &["reach.rs"]);
 }
 
 #[test]
