@@ -410,19 +410,18 @@ impl Instance {
         }
     }
 
-    /// Whether it has failed, or is about to: it takes no connections any more, and ends.
-    pub async fn is_failing(&self) -> bool {
-        if self.why().is_none() && !takes_connections(&self.target).await {
-            // A process closes its sockets a little before it has ended.
-            let _ = tokio::time::timeout(ATTEMPT, self.process.ended()).await;
+    /// Whether it has failed, or is about to: it takes no connections any more, or `has_cut` some, and
+    /// ends. A process closes its sockets a little before it is seen to have ended, and its port may be
+    /// another's by then.
+    pub async fn is_failing(&self, has_cut: bool) -> bool {
+        if self.why().is_none() {
+            let within = match takes_connections(&self.target).await {
+                false => ATTEMPT,
+                true if has_cut => ENDING,
+                true => Duration::ZERO,
+            };
+            let _ = tokio::time::timeout(within, self.process.ended()).await;
         }
-        self.has_failed()
-    }
-
-    /// Whether it ends now, for a reason of its own: a process that ends closes its sockets before it
-    /// is seen to have ended, and its port may be another's by then.
-    pub async fn is_ending(&self) -> bool {
-        let _ = tokio::time::timeout(ENDING, self.process.ended()).await;
         self.has_failed()
     }
 

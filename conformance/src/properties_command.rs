@@ -56,8 +56,9 @@ pub(crate) fn run(arguments: &Properties) -> Result<u8, Stop> {
         timeout_scale: scale,
         how: How {
             offered,
-            chaos: false,
+            chaos: None,
         },
+        chaos: arguments.chaos,
     };
     let started = Instant::now();
     let findings = runtime.block_on(search.run(&target));
@@ -154,9 +155,10 @@ fn show_fault(
         again => format!(" {again}"),
     };
     let again = format!(
-        "collab-conformance properties{url} --kind {} --seed {} --cases 1",
+        "collab-conformance properties{url} --kind {} --seed {} --cases 1{}",
         case.kind.name(),
-        case.seed
+        case.seed,
+        if search.chaos { " --chaos" } else { "" }
     );
     if case.played.broken().is_none() {
         print!("{}", report::failure_text(&case.report()));
@@ -164,7 +166,11 @@ fn show_fault(
         return Ok(HARNESS);
     }
     let within = Duration::from_secs(arguments.shrink_secs);
-    let (how, scale) = (&search.how, search.timeout_scale);
+    let how = &match search.chaos {
+        true => runtime.block_on(search.plainest_how(case, target)),
+        false => search.how.clone(),
+    };
+    let scale = search.timeout_scale;
     let shrunk = runtime.block_on(shrink(case, target, how, scale, within));
     let found = runtime.block_on(counterexample(&shrunk, target, how, scale));
     print!("{}", report::failure_text(&shrunk.case.report()));

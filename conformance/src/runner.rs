@@ -375,7 +375,7 @@ impl Session {
         }
         let is_cut = |frame: &FrameReport| frame.from == Sender::Server && frame.kind == "end";
         let cut = played.report.frames.iter().any(is_cut);
-        if instance.is_failing().await || (cut && instance.is_ending().await) {
+        if instance.is_failing(cut).await {
             return Some(ExitReason::Died);
         }
         let is_asked = played.timed_out && self.options.first_contact == FirstContact::Required;

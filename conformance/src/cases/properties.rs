@@ -89,7 +89,7 @@ async fn histories(context: Context, kind: Kind) -> Outcome {
     let first = context.seed().unwrap_or_else(|| own_seed(kind));
     let how = How {
         offered: kind.needs().to_vec(),
-        chaos: false,
+        chaos: None,
     };
     let mut activity = Activity::default();
     for seed in (0..HISTORIES).map(|number| first.wrapping_add(number)) {

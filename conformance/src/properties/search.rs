@@ -14,6 +14,9 @@ use super::{How, Kind, Played, plan_of, play};
 use crate::context::Context;
 use crate::target::Target;
 
+/// How often a fault is looked for over a network that harms nothing.
+const PLAIN_TRIES: usize = 3;
+
 /// What is played, and how.
 #[derive(Clone, Debug)]
 pub struct Search {
@@ -31,6 +34,8 @@ pub struct Search {
     pub timeout_scale: f64,
     /// How plans are played.
     pub how: How,
+    /// Whether the network harms connections, each history's by its seed.
+    pub chaos: bool,
 }
 
 /// What came of a search.
@@ -42,6 +47,8 @@ pub struct Findings {
     pub activity: BTreeMap<Kind, Activity>,
     /// The first plan that showed a fault.
     pub fault: Option<Case>,
+    /// Whether connections were to break.
+    pub chaos: bool,
 }
 
 /// A plan with what came of it.
@@ -76,7 +83,10 @@ impl Search {
     pub async fn run(&self, target: &Arc<Target>) -> Findings {
         let ends = self.time_budget.map(|budget| Instant::now() + budget);
         let in_time = || ends.is_none_or(|ends| Instant::now() < ends);
-        let mut findings = Findings::default();
+        let mut findings = Findings {
+            chaos: self.chaos,
+            ..Findings::default()
+        };
         let seeds = (0..self.cases).map(|case| self.seed.wrapping_add(case));
         let cases = seeds.take_while(|_| in_time()).filter_map(|seed| {
             let kind = self.kind(seed)?;
@@ -95,10 +105,36 @@ impl Search {
         findings
     }
 
+    /// How the plan of a seed is played.
+    pub fn how_of(&self, seed: u64) -> How {
+        How {
+            chaos: self.chaos.then_some(seed),
+            ..self.how.clone()
+        }
+    }
+
+    /// How the plan of a fault is best played to make it small: over a network that harms nothing, where
+    /// it shows the fault there, too.
+    pub async fn plainest_how(&self, case: &Case, target: &Arc<Target>) -> How {
+        let plain = How {
+            chaos: None,
+            ..self.how.clone()
+        };
+        let wanted = case.played.broken().map(|breach| &breach.requirement);
+        for _ in 0..PLAIN_TRIES {
+            let context = Context::new(Arc::clone(target), self.timeout_scale);
+            let played = play(&case.plan, &context, &plain).await;
+            if played.broken().map(|breach| &breach.requirement) == wanted {
+                return plain;
+            }
+        }
+        self.how_of(case.seed)
+    }
+
     async fn case(&self, target: &Arc<Target>, kind: Kind, seed: u64) -> Case {
         let plan = plan_of(kind, seed);
         let context = Context::new(Arc::clone(target), self.timeout_scale);
-        let played = play(&plan, &context, &self.how).await;
+        let played = play(&plan, &context, &self.how_of(seed)).await;
         Case {
             kind,
             seed,
@@ -112,7 +148,13 @@ impl Findings {
     /// What no plan has brought about though its kind calls for it.
     pub fn lacking(&self) -> Vec<(Kind, Vec<Count>)> {
         let lacking = self.activity.iter();
-        let lacking = lacking.map(|(kind, activity)| (*kind, kind.lacks(activity)));
+        let lacking = lacking.map(|(kind, activity)| {
+            let mut lacks = kind.lacks(activity);
+            if self.chaos {
+                lacks.extend(activity.lacking(&[Count::Reconnected]));
+            }
+            (*kind, lacks)
+        });
         lacking.filter(|(_, lacking)| !lacking.is_empty()).collect()
     }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use collab_spec::id::ElementId;
 use collab_spec::message::{Insert, Op, RunText};
@@ -19,11 +20,15 @@ pub(super) type Refusal = (u16, &'static str);
 
 const LIMIT: usize = 8 << 20;
 
+/// How long a join takes, where what is sequenced meanwhile is lost.
+const HANDOVER: Duration = Duration::from_millis(20);
+
 pub(super) struct Member {
     pub(super) number: u64,
     pub(super) client_id: String,
     pub(super) outbox: Arc<Outbox>,
     pub(super) on: On,
+    pub(super) joined: Instant,
 }
 
 pub(super) struct Accepted {
@@ -432,7 +437,8 @@ impl Document {
                 Some(Fault::SameClientNotEchoed) => !own && *origin == member.client_id.as_str(),
                 _ => false,
             };
-            if left_out {
+            let late = member.joined.elapsed() > HANDOVER;
+            if left_out || (self.has(Fault::JoinMissesEchoes) && !late) {
                 continue;
             }
             let mut frame = frame.clone();
@@ -486,6 +492,13 @@ impl Document {
         };
         let gone = self.members.remove(place);
         self.shown_no_more(number, &gone.client_id, doc_id, clean);
+        if self.has(Fault::CutForgetsIds) && !clean {
+            self.by_message
+                .retain(|(client, _), _| *client != gone.client_id);
+            let ops = &self.ops;
+            self.by_insert
+                .retain(|_, index| ops[*index].client_id != gone.client_id);
+        }
         if self.members.is_empty() {
             match self.fault {
                 Some(Fault::EpochEndsWithLast) => self.epoch = new_epoch(),
