@@ -116,6 +116,9 @@ pub(crate) struct Run {
     /// Name the cases that would be played
     #[arg(long)]
     pub(crate) list: bool,
+    /// Let bytes come up to so many ms later
+    #[arg(long, value_name = "MS[:SEED]")]
+    pub(crate) jitter: Option<String>,
     /// Play each case so often
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) repeat: usize,
@@ -173,6 +176,9 @@ pub(crate) struct Properties {
     /// Play only this kind of history (repeatable)
     #[arg(long, value_name = "NAME")]
     pub(crate) kind: Vec<String>,
+    /// Cut, delay and throttle connections on their way
+    #[arg(long)]
+    pub(crate) chaos: bool,
     /// Histories played at once
     #[arg(long, value_name = "N", default_value_t = 4)]
     pub(crate) test_threads: usize,

@@ -24,6 +24,7 @@ use crate::exec::{Exec, Instance, StartError};
 use crate::gate::{Gate, NoContact};
 use crate::monitor;
 use crate::outcome::Failure;
+use crate::proxy::Jitter;
 use crate::report;
 use crate::target::Target;
 use judge::{blank, judge, requirements, trim, worse};
@@ -73,6 +74,8 @@ pub struct Options {
     pub server: Server,
     /// The seed of what cases choose at random; each has one of its own where there is none.
     pub seed: Option<u64>,
+    /// What stands between the suite and the server, for the report.
+    pub jitter: Option<Jitter>,
 }
 
 /// Whose server is tested.
@@ -96,6 +99,7 @@ impl Default for Options {
             first_contact: FirstContact::Required,
             server: Server::Elsewhere,
             seed: None,
+            jitter: None,
         }
     }
 }
@@ -168,13 +172,15 @@ impl Session {
     /// The options by which the command reaches such a server again; none where the server ends with
     /// the run.
     pub fn again(&self) -> String {
-        match (&self.source, self.options.server) {
+        let server = match (&self.source, self.options.server) {
             (Source::Fleet(fleet), _) => report::server_options("", Some(&fleet.exec().report())),
             (Source::Target(target), Server::Elsewhere) => {
                 report::server_options(target.url(), None)
             }
             (Source::Target(_), Server::BuiltIn) => String::new(),
-        }
+        };
+        let jitter = self.options.jitter.map(|jitter| jitter.to_string());
+        report::with_jitter(server, jitter.as_deref())
     }
 
     /// Makes the first contact, unless the options skip it. Where the suite starts the server, it
@@ -369,7 +375,7 @@ impl Session {
         }
         let is_cut = |frame: &FrameReport| frame.from == Sender::Server && frame.kind == "end";
         let cut = played.report.frames.iter().any(is_cut);
-        if instance.is_failing().await || (cut && instance.is_ending().await) {
+        if instance.is_failing(cut).await {
             return Some(ExitReason::Died);
         }
         let is_asked = played.timed_out && self.options.first_contact == FirstContact::Required;
@@ -459,6 +465,7 @@ impl Session {
             target: self.url().to_owned(),
             started_at_ms: self.started_at.duration_since(UNIX_EPOCH).map_or(0, millis),
             duration_ms: millis(self.started.elapsed()),
+            jitter: self.options.jitter.map(|jitter| jitter.to_string()),
             profiles: self.offered().to_vec(),
             server: match &self.source {
                 Source::Target(_) => None,

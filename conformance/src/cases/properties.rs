@@ -93,7 +93,7 @@ async fn histories(context: Context, kind: Kind) -> Outcome {
     let first = context.seed().unwrap_or_else(|| own_seed(kind));
     let how = How {
         offered: kind.profiles().to_vec(),
-        chaos: false,
+        chaos: None,
     };
     let mut activity = Activity::default();
     for number in 0..MOST {
