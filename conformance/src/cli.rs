@@ -122,6 +122,12 @@ pub(crate) struct Run {
     /// Play each case so often
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) repeat: usize,
+    /// Fail where a SHOULD is broken, too
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// End with the first case that fails, quick ones first
+    #[arg(long)]
+    pub(crate) fail_fast: bool,
     /// Cases played at once
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub(crate) test_threads: usize,

@@ -63,7 +63,7 @@ pub async fn run(
         .for_each_concurrent(concurrency, |case| {
             let session = Arc::clone(&session);
             async move {
-                session.play(&case).await;
+                session.play_unless_failed(&case).await;
             }
         })
         .await;

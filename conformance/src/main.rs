@@ -200,7 +200,8 @@ fn finish(arguments: &Run, session: &Session, cases: &[Case]) -> Result<u8, Stop
     let summary = &results.summary;
     let exits = results.server.iter().flat_map(|server| &server.exits);
     let has_failed = exits.map(|exit| exit.why).any(ExitReason::is_failure);
-    if summary.fail > 0 || has_failed || !lacking.is_empty() {
+    let has_warned = arguments.strict && summary.warn > 0;
+    if summary.fail > 0 || has_warned || has_failed || !lacking.is_empty() {
         return Ok(SERVER_FAILED);
     }
     if summary.error > 0 {
@@ -230,6 +231,8 @@ fn options(arguments: &Run) -> Result<Options, Stop> {
         concurrency: arguments.test_threads,
         // A list names each case once.
         repeat: if arguments.list { 1 } else { arguments.repeat },
+        fail_fast: arguments.fail_fast,
+        strict: arguments.strict,
         profiles: profiles(&arguments.profile)?,
         required: profiles(&arguments.require_profile)?,
         seed: arguments.seed,

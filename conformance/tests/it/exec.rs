@@ -194,6 +194,29 @@ fn a_wrong_command_line_is_2_with_a_sentence() {
 }
 
 #[test]
+fn a_broken_should_fails_a_strict_run_alone() {
+    let command = Life::Forgets.command(Some(Fault::ResyncAlways));
+    let lenient = suite(&command, &["sync/replay-middle"]);
+    assert_eq!(lenient.status.code(), Some(0), "{}", words(&lenient));
+    let strict = suite(&command, &["--strict", "sync/replay-middle"]);
+    assert_eq!(strict.status.code(), Some(1), "{}", words(&strict));
+    assert!(words(&strict).contains("sync/replay-middle ... FAILED"));
+}
+
+#[test]
+fn with_fail_fast_nothing_is_played_after_the_first_failure() {
+    let command = Life::Forgets.command(Some(Fault::ReplayReversed));
+    let output = suite(&command, &["--fail-fast", "--test-threads", "1", "sync/"]);
+    let words = words(&output);
+    assert_eq!(output.status.code(), Some(1), "{words}");
+    assert!(words.contains(" 1 failed; "), "{words}");
+    assert!(
+        words.contains("ignored, a case has failed (--fail-fast)"),
+        "{words}"
+    );
+}
+
+#[test]
 fn without_exec_cases_that_end_their_server_are_untestable() {
     let output = Command::new(SUITE)
         .args(["run", "close/shutdown", "http/"])
