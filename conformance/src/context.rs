@@ -78,6 +78,16 @@ impl Context {
         }
     }
 
+    /// Surroundings of the same kind, with another document and an empty trace.
+    pub fn another(&self) -> Self {
+        Self::new(self.target(), self.scale())
+    }
+
+    /// What every deadline is multiplied by.
+    pub fn scale(&self) -> f64 {
+        self.inner.scale
+    }
+
     /// The server under test.
     pub fn target(&self) -> Arc<Target> {
         Arc::clone(&lock(&self.inner.target))

@@ -40,6 +40,14 @@ impl Failure {
         }))
     }
 
+    /// What a monitor found.
+    pub fn found(breach: Breach) -> Self {
+        Self::Breach(Box::new(Fault {
+            breach,
+            timed_out: false,
+        }))
+    }
+
     /// What should have come; of no effect where the server is not at fault.
     #[must_use]
     pub fn expected(self, expected: impl Into<String>) -> Self {
