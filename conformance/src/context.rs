@@ -49,6 +49,7 @@ struct Inner {
     doc_id: String,
     recorder: Arc<Recorder>,
     scale: f64,
+    seed: Option<u64>,
     ends: Instant,
     lamport: AtomicU64,
     barrier_lamport: AtomicU64,
@@ -59,6 +60,12 @@ struct Inner {
 impl Context {
     /// Surroundings with a document that no one else uses. `scale` multiplies every deadline.
     pub fn new(target: Arc<Target>, scale: f64) -> Self {
+        Self::seeded(target, scale, None)
+    }
+
+    /// As [`Context::new`], with the seed of what a case chooses at random; each case has one of its own
+    /// where none is given.
+    pub fn seeded(target: Arc<Target>, scale: f64, seed: Option<u64>) -> Self {
         let doc_id = fresh_id("doc");
         let inner = Inner {
             target: Mutex::new(target),
@@ -67,6 +74,7 @@ impl Context {
             recorder: Arc::new(Recorder::new(&doc_id)),
             doc_id,
             scale,
+            seed,
             ends: Instant::now() + CASE_PATIENCE.mul_f64(scale),
             lamport: AtomicU64::new(0),
             barrier_lamport: AtomicU64::new(FIRST_BARRIER_LAMPORT),
@@ -80,12 +88,13 @@ impl Context {
 
     /// Surroundings of the same kind, with another document and an empty trace.
     pub fn another(&self) -> Self {
-        Self::new(self.target(), self.scale())
+        let inner = &self.inner;
+        Self::seeded(self.target(), inner.scale, inner.seed)
     }
 
-    /// What every deadline is multiplied by.
-    pub fn scale(&self) -> f64 {
-        self.inner.scale
+    /// The seed that was given for this run.
+    pub fn seed(&self) -> Option<u64> {
+        self.inner.seed
     }
 
     /// The server under test.
@@ -101,6 +110,11 @@ impl Context {
     /// How long one wait may take.
     pub fn patience(&self) -> Duration {
         self.scaled(PATIENCE)
+    }
+
+    /// What every deadline is multiplied by.
+    pub fn scale(&self) -> f64 {
+        self.inner.scale
     }
 
     /// A time by the run's scale.

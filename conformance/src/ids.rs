@@ -60,6 +60,8 @@ ids! {
     NEW_DOCUMENT = "session.new-document";
     /// No live echo before the sync is complete.
     SYNC_BEFORE_LIVE = "session.sync-before-live";
+    /// What was sent before a close frame counts.
+    SESSION_SENT_BEFORE_CLOSE = "session.sent-before-close";
     /// Seqs are dense, from 1.
     SEQ_DENSE = "seq.dense";
     /// A seq is one op, for all.
@@ -94,6 +96,26 @@ ids! {
     SUBMIT_MSG_ID_REUSED = "submit.msg-id-reused";
     /// An element id names one insert.
     SUBMIT_ID_TAKEN = "submit.id-taken";
+    /// A second delete is a new op.
+    SUBMIT_DEL_AGAIN = "submit.del-again";
+    /// Siblings stand newest first.
+    CRDT_SIBLING_ORDER = "crdt.sibling-order";
+    /// Lamports are numbers.
+    CRDT_LAMPORT_ORDER = "crdt.lamport-order";
+    /// Equal lamports go by their replicas.
+    CRDT_REPLICA_ORDER = "crdt.replica-order";
+    /// What is deleted stays so.
+    CRDT_TOMBSTONE = "crdt.tombstone";
+    /// What is under a tombstone stays.
+    CRDT_TOMBSTONE_CHILDREN = "crdt.tombstone-children";
+    /// Anybody may delete anything.
+    CRDT_DELETE_ANY = "crdt.delete-any";
+    /// The same ops make the same text.
+    CRDT_ORDER_FREE = "crdt.order-free";
+    /// An early op takes effect with what it depends on.
+    CRDT_PENDING_APPLIES = "crdt.pending-applies";
+    /// An early op is taken.
+    CRDT_PENDING_ACCEPTED = "crdt.pending-accepted";
     /// An insert's replica is its sender.
     CRDT_OWN_REPLICA = "crdt.own-replica";
     /// An insert's lamport is above its parent's.

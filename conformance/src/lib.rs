@@ -24,6 +24,7 @@ pub mod numbers;
 pub mod outcome;
 pub mod pattern;
 pub mod player;
+pub mod properties;
 pub mod recorder;
 pub mod report;
 pub mod runner;

@@ -71,6 +71,8 @@ pub struct Options {
     pub first_contact: FirstContact,
     /// Whose server it is.
     pub server: Server,
+    /// The seed of what cases choose at random; each has one of its own where there is none.
+    pub seed: Option<u64>,
 }
 
 /// Whose server is tested.
@@ -93,6 +95,7 @@ impl Default for Options {
             required: Vec::new(),
             first_contact: FirstContact::Required,
             server: Server::Elsewhere,
+            seed: None,
         }
     }
 }
@@ -293,9 +296,13 @@ impl Session {
         report
     }
 
+    fn context(&self, target: &Arc<Target>) -> Context {
+        Context::seeded(Arc::clone(target), self.patience(), self.options.seed)
+    }
+
     /// Plays a case against somebody's server.
     async fn play_at(&self, target: &Arc<Target>, case: &Case) -> CaseReport {
-        let context = Context::new(Arc::clone(target), self.patience());
+        let context = self.context(target);
         let Played { report, timed_out } = self.play_in(&context, case).await;
         if timed_out && self.options.first_contact == FirstContact::Required {
             self.gate.check_after(target, &case.id).await;
@@ -311,7 +318,7 @@ impl Session {
             Err(error) => return self.no_server(case, &error),
         };
         let instance = lease.instance();
-        let context = Context::new(Arc::clone(instance.target()), self.patience());
+        let context = self.context(instance.target());
         let played = self.play_in(&context, case).await;
         let report = match self.failed(instance, &played).await {
             Some(why) => {
@@ -331,7 +338,7 @@ impl Session {
             Ok(instance) => Arc::new(instance),
             Err(error) => return self.no_server(case, &error),
         };
-        let context = Context::with_server(&instance, self.patience());
+        let context = self.context(instance.target()).with_server(&instance);
         let played = self.play_in(&context, case).await;
         let failed = match context.server_instance() {
             Some(instance) => self.failed(&instance, &played).await,

@@ -179,6 +179,9 @@ pub struct CaseReport {
     pub id: String,
     /// What a right server does in it.
     pub title: String,
+    /// The scenario file that it was read from, where it is none of the suite's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
     /// The verdict.
     pub verdict: Verdict,
     /// The profile that the case belongs to.

@@ -9,6 +9,7 @@ mod memory;
 mod pastes;
 mod presence;
 mod profiles;
+mod properties;
 mod restart;
 mod resume;
 mod runs;
@@ -32,6 +33,7 @@ pub(crate) fn all() -> Vec<Case> {
         pastes::cases(),
         presence::cases(),
         profiles::cases(),
+        properties::cases(),
         restart::cases(),
         resume::cases(),
         runs::cases(),

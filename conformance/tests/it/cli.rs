@@ -169,7 +169,11 @@ fn scenario_files_are_checked() {
 
 #[test]
 fn help_fits_a_screen_of_80_columns() {
-    for arguments in [&["--help"][..], &["run", "--help"]] {
+    for arguments in [
+        &["--help"][..],
+        &["run", "--help"],
+        &["properties", "--help"],
+    ] {
         let text = stdout(arguments, 0);
         assert!(
             text.lines().all(|line| line.chars().count() <= 80),

@@ -10,6 +10,7 @@ mod mutants;
 mod null;
 mod offers;
 mod play;
+mod properties;
 mod reference;
 mod tidy;
 mod tls;

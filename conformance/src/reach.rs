@@ -1,0 +1,162 @@
+//! How the command reaches the server under test: by a URL, by starting it, or as the built-in one.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+
+use collab_conformance::exec::{Exec, Leash};
+use collab_conformance::report;
+use collab_conformance::runner::Servers;
+use collab_conformance::target::{Target, TargetError};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::Reach;
+use crate::{HARNESS, INTERRUPTED, PASSED, Stop, USAGE};
+
+/// Where the servers under test come from.
+pub(crate) enum Source {
+    /// Somebody runs one.
+    Target(Target),
+    /// The suite starts them, and ends them when the leash is dropped.
+    Exec(Arc<Exec>, Leash),
+}
+
+impl Source {
+    /// The servers of a run, and what ends those that the suite has started.
+    pub(crate) fn servers(self) -> (Servers, Option<Leash>) {
+        match self {
+            Self::Target(target) => (target.into(), None),
+            Self::Exec(exec, leash) => (exec.into(), Some(leash)),
+        }
+    }
+}
+
+impl Reach {
+    /// Whether the server is the built-in one.
+    pub(crate) fn is_built_in(&self) -> bool {
+        self.url.is_none() && self.exec.is_none()
+    }
+
+    /// Where the servers come from. The built-in one is started, unless `is_idle`: then nobody asks
+    /// anything of it.
+    pub(crate) fn source(&self, runtime: &Runtime, is_idle: bool) -> Result<Source, Stop> {
+        let url = match (&self.url, &self.exec) {
+            (Some(url), None) => url.clone(),
+            (None, None) if !is_idle => built_in_server(runtime)?,
+            // What is started says itself where it is.
+            _ => "ws://127.0.0.1/ws".to_owned(),
+        };
+        let mut target = Target::new(&url).map_err(usage)?;
+        for header in &self.header {
+            target = target.with_header(header).map_err(usage)?;
+        }
+        if let Some(path) = &self.ca_file {
+            target = target.with_authorities(path).map_err(usage)?;
+        }
+        let Some(command) = &self.exec else {
+            return Ok(Source::Target(target));
+        };
+        let exec =
+            Exec::new(command, self.url.as_deref(), &target, self.scale()?).map_err(usage)?;
+        let _guard = runtime.enter();
+        let told = told_to_end().map_err(|error| Stop(HARNESS, error.to_string()))?;
+        let ended = Arc::clone(&exec);
+        runtime.spawn(async move {
+            told.await;
+            eprintln!("\ninterrupted; the servers are told to end");
+            ended.end_all().await;
+            std::process::exit(INTERRUPTED.into());
+        });
+        let leash = exec.leash();
+        Ok(Source::Exec(exec, leash))
+    }
+
+    /// What every deadline is multiplied by.
+    pub(crate) fn scale(&self) -> Result<f64, Stop> {
+        let scale = self.timeout_scale;
+        match (0.01..=1000.0).contains(&scale) {
+            true => Ok(scale),
+            false => Err(Stop(
+                USAGE,
+                format!("--timeout-scale {scale} is not between 0.01 and 1000"),
+            )),
+        }
+    }
+
+    /// The options that reach the server again; none for the built-in one.
+    pub(crate) fn again(&self) -> String {
+        report::reach_options(self.url.as_deref(), self.exec.as_deref())
+    }
+
+    /// No server is there.
+    pub(crate) fn unreachable(&self, url: &str, why: &str) -> Stop {
+        let sentence = match &self.exec {
+            Some(_) => format!("no server can be tested: {why}"),
+            None => format!(
+                "no server can be reached at {url}: {why}; start the server, or correct --url"
+            ),
+        };
+        Stop(HARNESS, sentence)
+    }
+}
+
+fn usage(error: TargetError) -> Stop {
+    Stop(USAGE, error.to_string())
+}
+
+/// Ready on the first SIGINT, SIGTERM or SIGHUP.
+fn told_to_end() -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    })
+}
+
+/// Starts the reference server on a free port of this process, and gives its URL.
+fn built_in_server(runtime: &Runtime) -> Result<String, Stop> {
+    let (listener, url) = runtime.block_on(listen(0))?;
+    let config = collab_reference::Config::default();
+    runtime.spawn(collab_reference::serve(
+        listener,
+        config,
+        std::future::pending(),
+    ));
+    Ok(url)
+}
+
+/// Serves as the built-in server does until it is told to end, to have a command for `--exec`.
+pub(crate) fn serve(port: u16) -> Result<u8, Stop> {
+    let failed = |error: io::Error| Stop(HARNESS, error.to_string());
+    let runtime = Runtime::new().map_err(failed)?;
+    let served = runtime.block_on(async {
+        let (listener, url) = listen(port).await?;
+        let told = told_to_end().map_err(failed)?;
+        println!("listening on {url}");
+        let config = collab_reference::Config::default();
+        let served = collab_reference::serve(listener, config, told).await;
+        served.map_err(failed)
+    });
+    runtime.shutdown_background();
+    served.map(|()| PASSED)
+}
+
+/// A listener on a local port, and the URL of a server that takes its connections.
+async fn listen(port: u16) -> Result<(TcpListener, String), Stop> {
+    let bound = async {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+        let url = format!("ws://{}/ws", listener.local_addr()?);
+        Ok((listener, url))
+    };
+    bound.await.map_err(|error: io::Error| {
+        let sentence = format!("the built-in server can't start: {error}; give a server by --url");
+        Stop(HARNESS, sentence)
+    })
+}
