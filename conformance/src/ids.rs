@@ -130,6 +130,8 @@ ids! {
     CLOSE_UNKNOWN_TYPE = "close.unknown-type";
     /// What does not fit its schema is refused.
     CLOSE_SCHEMA = "close.schema";
+    /// Of several breaches the first of the table decides.
+    CLOSE_ORDER = "close.order";
     /// A violation is nobody else's matter.
     CLOSE_ISOLATED = "close.isolated";
     /// How reasons are worded.

@@ -1,10 +1,8 @@
 //! The command `collab-conformance properties`: what is printed, and exit codes.
 
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use collab_conformance::gate::{self, NoContact};
 use collab_conformance::properties::counterexample::counterexample;
 use collab_conformance::properties::search::{Case, Findings, Search};
 use collab_conformance::properties::shrink::{CONFIRMATIONS, shrink};
@@ -15,7 +13,7 @@ use collab_spec::profile::Profile;
 use tokio::runtime::Runtime;
 
 use crate::cli::Properties;
-use crate::reach::Source;
+use crate::reach::random_seed;
 use crate::{HARNESS, PASSED, SERVER_FAILED, Stop, USAGE, names};
 
 pub(crate) fn run(arguments: &Properties) -> Result<u8, Stop> {
@@ -26,27 +24,8 @@ pub(crate) fn run(arguments: &Properties) -> Result<u8, Stop> {
         return Err(Stop(USAGE, sentence.to_owned()));
     }
     let runtime = Runtime::new().map_err(|error| Stop(HARNESS, error.to_string()))?;
-    let reach = &arguments.reach;
-    let source = reach.source(&runtime, false)?;
-    let (target, _instance, _leash) = match source {
-        Source::Target(target) => (Arc::new(target), None, None),
-        Source::Exec(exec, leash) => {
-            let instance = runtime.block_on(exec.start());
-            let instance = instance.map_err(|error| reach.unreachable("", &error.to_string()))?;
-            (Arc::clone(instance.target()), Some(instance), Some(leash))
-        }
-    };
-    let contact = runtime.block_on(gate::first_contact(&target, scale));
-    let offered: Vec<Profile> = match contact {
-        Ok(offered) => offered.into_iter().collect(),
-        Err(NoContact::NoServer(why)) => {
-            return Err(reach.unreachable(target.url(), &why));
-        }
-        Err(NoContact::WrongServer(why)) => {
-            let sentence = format!("the first contact failed: {why}");
-            return Err(Stop(SERVER_FAILED, sentence));
-        }
-    };
+    let met = arguments.reach.meet(&runtime)?;
+    let (target, offered) = (Arc::clone(&met.target), met.offered.clone());
     let search = Search {
         seed: arguments.seed.unwrap_or_else(random_seed),
         cases: arguments.cases,
@@ -103,12 +82,6 @@ fn playable(kinds: Vec<Kind>, offered: &[Profile]) -> Result<Vec<Kind>, Stop> {
         )),
         false => Ok(playable),
     }
-}
-
-/// Every `RandomState` has keys of its own, from the system's randomness.
-fn random_seed() -> u64 {
-    // Short enough to be typed.
-    RandomState::new().build_hasher().finish() % 1_000_000_000
 }
 
 fn without_fault(

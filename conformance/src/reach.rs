@@ -1,19 +1,22 @@
 //! How the command reaches the server under test: by a URL, by starting it, or as the built-in one.
 
 use std::future::Future;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io;
 use std::sync::Arc;
 
-use collab_conformance::exec::{Exec, Leash};
+use collab_conformance::exec::{Exec, Instance, Leash};
+use collab_conformance::gate::{self, NoContact};
 use collab_conformance::report;
 use collab_conformance::runner::Servers;
 use collab_conformance::target::{Target, TargetError};
+use collab_spec::profile::Profile;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::Reach;
-use crate::{HARNESS, INTERRUPTED, PASSED, Stop, USAGE};
+use crate::{HARNESS, INTERRUPTED, PASSED, SERVER_FAILED, Stop, USAGE};
 
 /// Where the servers under test come from.
 pub(crate) enum Source {
@@ -33,7 +36,47 @@ impl Source {
     }
 }
 
+/// A server that has passed the first contact.
+pub(crate) struct Met {
+    pub(crate) target: Arc<Target>,
+    /// The profiles that it offers.
+    pub(crate) offered: Vec<Profile>,
+    /// They end the server where the suite has started it.
+    _ends: Option<(Instance, Leash)>,
+}
+
+/// Some number, short enough to be typed.
+pub(crate) fn random_seed() -> u64 {
+    // Every `RandomState` has keys of its own, from the system's randomness.
+    RandomState::new().build_hasher().finish() % 1_000_000_000
+}
+
 impl Reach {
+    /// Reaches one server, starting it where that is asked for, and makes the first contact.
+    pub(crate) fn meet(&self, runtime: &Runtime) -> Result<Met, Stop> {
+        let (target, ends) = match self.source(runtime, false)? {
+            Source::Target(target) => (Arc::new(target), None),
+            Source::Exec(exec, leash) => {
+                let instance = runtime.block_on(exec.start());
+                let instance =
+                    instance.map_err(|error| self.unreachable("", &error.to_string()))?;
+                (Arc::clone(instance.target()), Some((instance, leash)))
+            }
+        };
+        match runtime.block_on(gate::first_contact(&target, self.scale()?)) {
+            Ok(offered) => Ok(Met {
+                target,
+                offered: offered.into_iter().collect(),
+                _ends: ends,
+            }),
+            Err(NoContact::NoServer(why)) => Err(self.unreachable(target.url(), &why)),
+            Err(NoContact::WrongServer(why)) => {
+                let sentence = format!("the first contact failed: {why}");
+                Err(Stop(SERVER_FAILED, sentence))
+            }
+        }
+    }
+
     /// Whether the server is the built-in one.
     pub(crate) fn is_built_in(&self) -> bool {
         self.url.is_none() && self.exec.is_none()

@@ -258,7 +258,7 @@ fn closest<'a, 'b>(
 }
 
 /// A text cut in its middle to about `limit` characters.
-pub(crate) fn shortened(text: &str, limit: usize) -> String {
+pub fn shortened(text: &str, limit: usize) -> String {
     let length = text.chars().count();
     if length <= limit {
         return text.to_owned();

@@ -5,9 +5,9 @@
 use crate::case::{Case, Weight};
 use crate::context::Context;
 use crate::fuzz::Kind;
-use crate::fuzz::search::{Found, alone, search};
+use crate::fuzz::search::search;
 use crate::ids;
-use crate::outcome::{Failure, Outcome};
+use crate::outcome::Outcome;
 
 /// The cases of this file.
 pub(super) fn cases() -> Vec<Case> {
@@ -72,7 +72,7 @@ fn about(kind: Kind) -> (&'static str, &'static [&'static str]) {
                 ids::CRDT_LAMPORT_ABOVE_PARENT,
                 ids::SUBMIT_MSG_ID_REUSED,
                 ids::SUBMIT_ID_TAKEN,
-                "close.order",
+                ids::CLOSE_ORDER,
                 ids::CLOSE_ISOLATED,
             ],
         ),
@@ -110,28 +110,10 @@ fn about(kind: Kind) -> (&'static str, &'static [&'static str]) {
 }
 
 async fn frames(context: Context, kind: Kind) -> Outcome {
-    let seeds = 0..frames_of(kind);
+    let first = context.seed().unwrap_or(0);
+    let seeds = (0..frames_of(kind)).map(|number| first.wrapping_add(number));
     match search(&context, kind, seeds).await {
         None => Ok(()),
-        Some(found) => Err(shown(&context, found).await),
+        Some(found) => Err(found.again(&context).await),
     }
-}
-
-/// Sends the simplest frame once more, so that what happens is in the trace of this case.
-async fn shown(context: &Context, found: Found) -> Failure {
-    let Some(recipe) = &found.recipe else {
-        return found.failure;
-    };
-    let failure = match alone(context, recipe).await {
-        Err(failure) => failure,
-        // It goes wrong now and then; where it did, nothing is in this trace.
-        Ok(()) => match found.failure.clone() {
-            Failure::Breach(mut fault) => {
-                fault.breach.frame = None;
-                Failure::Breach(fault)
-            }
-            other => other,
-        },
-    };
-    failure.context(found.words())
 }

@@ -4,9 +4,10 @@
 use std::fmt::Write as _;
 use std::sync::{LazyLock, OnceLock};
 
+use collab_spec::message::{ClientMessage, OpSubmission};
 use collab_spec::profile::Profile;
 use collab_spec::schema;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::change::{Change, Put, Walk, Whole};
 use super::json::{At, Json, Path, Writing};
@@ -304,9 +305,50 @@ impl Recipe {
                     .map(|one| with(one, self.client)),
             );
         }
+        if self.changes.len() > 2 {
+            for left_out in (0..self.changes.len()).rev() {
+                let mut pair = self.changes.clone();
+                pair.remove(left_out);
+                found.push(with(pair, 0));
+            }
+        }
         found.push(with(self.changes.clone(), 0));
         found.retain(|simpler| simpler != self);
         found
+    }
+
+    /// The frame as a row of the table of frames, where it says by itself all that it takes.
+    pub fn row(&self) -> Option<Value> {
+        let frame = self.example();
+        let valid = match frame.rulings.as_slice() {
+            [
+                Ruling {
+                    verdict: Verdict::Taken(_),
+                    ..
+                },
+            ] => true,
+            [
+                Ruling {
+                    verdict: Verdict::Closed(1002),
+                    ..
+                },
+            ] => false,
+            _ => return None,
+        };
+        let stands_alone = self.base == 0 && self.client == 0 && self.kind != Kind::HelloResume;
+        let doc_id = &Table::of(self.kind).setting.doc_id;
+        let Sending::Text(text) = &frame.sending else {
+            return None;
+        };
+        let is_spelled_out = text.contains(doc_id) || !text.contains("\\u0064");
+        if frame.is_open || !stands_alone || !is_spelled_out {
+            return None;
+        }
+        Some(
+            json!({"name": format!("fuzz-{}", self.seed), "valid": valid,
+            "profile": self.kind.profile(), "requirements": [frame.requirement()],
+            "text": text.replace(doc_id, "${doc}")}),
+        )
     }
 
     /// The name of the client.
@@ -490,8 +532,27 @@ impl Frame {
         }
     }
 
+    /// The ops for which a right server may take it.
+    pub(super) fn taken_as(&self) -> impl Iterator<Item = &OpSubmission> {
+        self.rulings
+            .iter()
+            .filter_map(|ruling| match &ruling.verdict {
+                Verdict::Taken(message) => match &**message {
+                    ClientMessage::Op(sent) => Some(sent),
+                    _ => None,
+                },
+                _ => None,
+            })
+    }
+
     /// The requirement that is broken where a right server would have made something else of it.
     pub fn requirement(&self) -> &'static str {
+        let alone = &Table::of(self.recipe.kind).alone[self.recipe.base];
+        let changes = self.recipe.changes.iter();
+        let wrong = changes.filter(|&&change| matches!(alone[change], Alone::Closed(..)));
+        if wrong.count() > 1 {
+            return ids::CLOSE_ORDER;
+        }
         match (self.rulings.first(), self.changes.first()) {
             (Some(ruling), _) if !ruling.requirement.is_empty() => ruling.requirement,
             (_, Some(change)) => change.requirement,
@@ -520,7 +581,7 @@ impl Frame {
                 "that it is passed on".to_owned()
             }
             Verdict::Taken(_) => "its echo".to_owned(),
-            Verdict::Answered(_) => "the echo of the accepted op".to_owned(),
+            Verdict::Answered { .. } => "the echo of the accepted op".to_owned(),
             Verdict::Closed(code) => format!("close {code}"),
         };
         let mut all: Vec<String> = self.rulings.iter().map(one).collect();

@@ -62,18 +62,19 @@ fn sort<'a>(room: &Room, frames: &'a [Frame]) -> Sorted<'a> {
     let mut sorted = Sorted::default();
     let mut used = Used::default();
     for (place, frame) in frames.iter().enumerate() {
-        let ops = frame
+        let ops: Vec<&OpSubmission> = frame.taken_as().collect();
+        // A message id that was not used by the accepted op has to stay unused.
+        let new_name = frame
             .rulings
             .iter()
-            .filter_map(|ruling| match &ruling.verdict {
-                Verdict::Taken(message) => match &**message {
-                    ClientMessage::Op(sent) => Some(sent),
-                    _ => None,
-                },
+            .find_map(|ruling| match &ruling.verdict {
+                Verdict::Answered { known, msg_id } => {
+                    let first = &room.setting.accepted[*known].client_msg_id;
+                    (first != msg_id).then_some(msg_id)
+                }
                 _ => None,
             });
-        let ops: Vec<&OpSubmission> = ops.collect();
-        if !used.take(&ops) {
+        if !used.take(&ops) || new_name.is_some_and(|name| !used.take_name(name)) {
             sorted.left.push(place);
         } else if frame.is_open {
             // Whether it is passed on, and when, is not said.
@@ -85,7 +86,9 @@ fn sort<'a>(room: &Room, frames: &'a [Frame]) -> Sorted<'a> {
                 Some(Verdict::Taken(message)) => {
                     sorted.taken.push((place, frame, (**message).clone()));
                 }
-                Some(Verdict::Answered(known)) => sorted.answered.push((place, frame, *known)),
+                Some(Verdict::Answered { known, .. }) => {
+                    sorted.answered.push((place, frame, *known))
+                }
                 Some(Verdict::Closed(code)) => sorted.closed.push((place, frame, *code)),
                 None => {}
             }
@@ -322,23 +325,13 @@ impl Room {
                 };
                 let is_whole = self.setting.on.contains(&Profile::Runs);
                 let probe = self.innocent(&format!("p-{seed}"));
-                let new = frame
-                    .rulings
-                    .iter()
-                    .filter_map(|ruling| match &ruling.verdict {
-                        Verdict::Taken(message) => match &**message {
-                            ClientMessage::Op(sent) => Some(sent.clone()),
-                            _ => None,
-                        },
-                        _ => None,
-                    });
-                let is_its = |sent: &OpSubmission| {
+                let is_its = |sent: &&OpSubmission| {
                     let last = self.head + sent.op.elements();
                     echoes(sent, last, is_whole).contains(got)
                 };
-                let taken = new.chain([probe]).find(is_its);
+                let taken = frame.taken_as().chain([&probe]).find(is_its).cloned();
                 let answers = frame.rulings.iter().any(|ruling| match ruling.verdict {
-                    Verdict::Answered(known) => {
+                    Verdict::Answered { known, .. } => {
                         let sent = &self.setting.accepted[known];
                         echoes(sent, self.seqs[known], is_whole).contains(got)
                     }

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use collab_spec::report::{CaseReport, Verdict};
+use serde_json::Value;
+
 use super::frame::{Frame, Recipe};
 use super::kind::Kind;
 use super::play::{Wrong, play};
@@ -40,6 +43,51 @@ impl Found {
             }
         }
     }
+
+    /// The simplest frame as a row of the table of frames, where it says by itself all that it takes.
+    pub fn row(&self) -> Option<Value> {
+        self.recipe.as_ref()?.row()
+    }
+
+    /// Sends the simplest frame once more, so that what happens is in the trace of this context.
+    pub async fn again(&self, context: &Context) -> Failure {
+        let failure = match &self.recipe {
+            None => self.failure.clone(),
+            Some(recipe) => match alone(context, recipe).await {
+                Err(failure) => failure,
+                // It goes wrong now and then; where it did, nothing is in this trace.
+                Ok(()) => self.failure.clone().nowhere(),
+            },
+        };
+        failure.context(self.words())
+    }
+
+    /// As [`Found::again`], as a report has cases.
+    pub async fn report(&self, context: &Context, kind: Kind) -> CaseReport {
+        let (breaches, message) = match self.again(context).await {
+            Failure::Breach(fault) => (vec![fault.breach], None),
+            Failure::Untestable(why) | Failure::Harness(why) => (Vec::new(), Some(why)),
+        };
+        CaseReport {
+            id: format!("fuzz/{}", kind.name()),
+            title: "a frame is taken or refused as the specification says".to_owned(),
+            file: None,
+            verdict: match breaches.is_empty() {
+                true => Verdict::Error,
+                false => Verdict::Fail,
+            },
+            profile: kind.profile(),
+            needs: Vec::new(),
+            requirements: Vec::new(),
+            duration_ms: 0,
+            message,
+            repeats: None,
+            measurements: Vec::new(),
+            exit: None,
+            breaches,
+            frames: context.trace().report(),
+        }
+    }
 }
 
 /// Sends the frames of these seeds, in fresh documents. Nothing where all went right.
@@ -68,7 +116,9 @@ pub async fn search(
     Some(Found {
         seed,
         recipe: None,
-        failure: failure.context("among other frames, and not alone"),
+        failure: failure
+            .context("among other frames, and not alone")
+            .nowhere(),
     })
 }
 

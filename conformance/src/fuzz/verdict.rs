@@ -41,8 +41,13 @@ pub struct Setting {
 pub enum Verdict {
     /// It is taken for this.
     Taken(Box<ClientMessage>),
-    /// It is taken for the accepted op with this index, and answered.
-    Answered(usize),
+    /// It is taken for an accepted op, and answered.
+    Answered {
+        /// The index of the accepted op.
+        known: usize,
+        /// The message id under which it was sent.
+        msg_id: Name,
+    },
     /// The connection is closed with this code.
     Closed(u16),
 }
@@ -212,7 +217,10 @@ impl Setting {
             }
             ClientMessage::Op(submission) => match self.rule_op(submission) {
                 Ok(None) => Ruling::taken(Verdict::Taken(Box::new(message))),
-                Ok(Some(place)) => Ruling::taken(Verdict::Answered(place)),
+                Ok(Some(known)) => {
+                    let msg_id = submission.client_msg_id.clone();
+                    Ruling::taken(Verdict::Answered { known, msg_id })
+                }
                 Err(ruling) => ruling,
             },
         }
@@ -343,6 +351,11 @@ impl Used {
             self.ids.extend(ids(sent));
         }
         true
+    }
+
+    /// Takes a message id; whether it was free.
+    pub fn take_name(&mut self, msg_id: &Name) -> bool {
+        self.names.insert(msg_id.clone())
     }
 }
 
