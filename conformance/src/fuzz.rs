@@ -6,15 +6,20 @@
 //! others look on; `search` sends many, and makes small what goes wrong.
 
 pub mod change;
+mod fields;
 pub mod frame;
 pub mod json;
 pub mod kind;
+mod make;
 mod play;
 mod room;
 pub mod search;
 pub mod shape;
+#[cfg(test)]
+mod tests;
 mod texts;
 pub mod verdict;
+pub mod whole;
 
 pub use frame::{Frame, Recipe};
 pub use kind::Kind;

@@ -5,9 +5,10 @@
 
 use serde_json::{Value, json};
 
-use super::json::{Escapes, Json, Order, Path, Writing};
+use super::json::{Json, Path, Writing};
 use super::shape::{Field, Shape};
 use super::texts;
+use super::whole::Whole;
 use crate::ids;
 
 /// One change of a message.
@@ -40,35 +41,11 @@ pub enum Put {
     Whole(Whole),
 }
 
-/// What is done to the text of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Whole {
-    /// Its last character is cut off.
-    Cut,
-    /// Something stands around it.
-    Around(&'static str, &'static str),
-    /// It is another text.
-    Instead(&'static str),
-    /// It is a JSON string that holds the text.
-    Quoted,
-    /// Its first colon is another text.
-    Colon(&'static str),
-    /// It goes as a binary message.
-    Binary,
-    /// It goes with a byte in it that is not UTF-8.
-    NotUtf8,
-    /// It goes in several frames, of so many bytes or a little more.
-    Fragments(usize),
-}
-
 impl std::fmt::Display for Change {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {}", self.path, self.why)
     }
 }
-
-/// How deep a message may be nested, its own object being the first level (`transport.nesting`).
-const DEPTH: usize = 32;
 
 /// Finds the changes of one message.
 pub(super) struct Walk {
@@ -96,7 +73,13 @@ impl Walk {
         self.wanted.is_empty() || self.wanted.iter().any(fits)
     }
 
-    fn add(&mut self, path: &Path, put: Put, why: impl Into<String>, requirement: &'static str) {
+    pub(super) fn add(
+        &mut self,
+        path: &Path,
+        put: Put,
+        why: impl Into<String>,
+        requirement: &'static str,
+    ) {
         self.found.push(Change {
             path: path.clone(),
             put,
@@ -106,12 +89,12 @@ impl Walk {
         });
     }
 
-    fn value(&mut self, path: &Path, value: Json, why: impl Into<String>) {
+    pub(super) fn value(&mut self, path: &Path, value: Json, why: impl Into<String>) {
         let requirement = about(path);
         self.add(path, Put::Value(value), why, requirement);
     }
 
-    fn open(&mut self, path: &Path, put: Put, why: impl Into<String>) {
+    pub(super) fn open(&mut self, path: &Path, put: Put, why: impl Into<String>) {
         self.add(path, put, why, ids::ANY_JSON);
         if let Some(last) = self.found.last_mut() {
             last.open = true;
@@ -429,117 +412,6 @@ impl Walk {
         self.unknown(fields, path);
     }
 
-    /// Fields that nobody knows.
-    fn unknown(&mut self, fields: &[Field], path: &Path) {
-        let deep = DEPTH - 1 - path.0.len();
-        let arrays = format!("{}{}", "[".repeat(deep), "]".repeat(deep));
-        let objects = format!("{}1{}", "{\"a\":".repeat(deep), "}".repeat(deep));
-        let harmless = [
-            ("x", "null"),
-            ("", "1.5"),
-            ("__proto__", "{\"type\":\"del\"}"),
-            ("constructor", "[]"),
-            ("Type", "\"ins\""),
-            ("server_seq", "-1"),
-            ("origin_client_id", "7"),
-            ("full_text", "\"\""),
-            ("count", "\"x\""),
-            ("\u{0}\"😀", "\"\\u0000\\ud83d\\ude00\""),
-            ("n", "123456789012345678901234567890"),
-            ("deep", arrays.as_str()),
-            ("deeper", objects.as_str()),
-        ];
-        for (name, raw) in harmless {
-            if fields.iter().all(|field| field.name != name) {
-                let put = Put::Value(Json::Raw(raw.to_owned()));
-                let why = "is added, a field that nobody knows";
-                let requirement = match name.starts_with("deep") {
-                    true => ids::NESTING,
-                    false => ids::UNKNOWN_FIELDS,
-                };
-                self.add(&path.field(name), put, why, requirement);
-            }
-        }
-        for (raw, words) in texts::ILL_FORMED {
-            let put = Put::Value(Json::Raw((*raw).to_owned()));
-            let why = format!("is a field that nobody knows and holds {words}");
-            self.add(&path.field("x"), put, why, ids::UNKNOWN_FIELDS);
-        }
-        for raw in [
-            "NaN",
-            "-Infinity",
-            "undefined",
-            "TRUE",
-            "'x'",
-            "01",
-            "{a:1}",
-            "[1,]",
-        ] {
-            let put = Put::Value(Json::Raw(raw.to_owned()));
-            let why = format!("is a field that nobody knows, {raw}, which is no JSON");
-            self.add(&path.field("x"), put, why, ids::UNKNOWN_FIELDS);
-        }
-        let put = Put::Value(Json::Raw("1e400".to_owned()));
-        self.open(
-            &path.field("x"),
-            put,
-            "is a field that nobody knows, 1e400, beyond any double",
-        );
-    }
-
-    /// A state that only its clients understand.
-    fn state(&mut self, path: &Path) {
-        for (raw, words) in [
-            ("true", "true"),
-            ("7", "a number"),
-            ("\"x\"", "a string"),
-            ("[]", "an array"),
-            ("[[\"cursor\",1]]", "an array"),
-        ] {
-            let why = format!("is {words}, no object and not null");
-            self.value(path, Json::Raw(raw.to_owned()), why);
-        }
-        let deep = DEPTH - 2;
-        let objects = format!("{}null{}", "{\"a\":".repeat(deep), "}".repeat(deep));
-        for raw in [
-            "null",
-            "{}",
-            "{\"\":null}",
-            "{\"x\":null,\"y\":[null,{}]}",
-            "{\"type\":\"op\",\"doc_id\":7}",
-            "{\"__proto__\":{\"a\":1},\"constructor\":[]}",
-            "{\"n\":[0,-1,0.5,1e21,9007199254740993]}",
-            "{\"t\":\"\\u0000\\ud83d\\ude00 e\u{301}\u{2028}/\"}",
-            "{\"\\u0000\":false}",
-            "{\"cursor\":{\"anchor_id\":[9007199254740991,\"nobody\"],\"affinity\":\"up\"}}",
-            objects.as_str(),
-        ] {
-            let why = format!("is {}", crate::validate::shortened(raw, 80));
-            self.value(path, Json::Raw(raw.to_owned()), why);
-        }
-        const MOST: usize = 4096;
-        // The rest of the object takes 8 bytes.
-        for (letter, width, words) in [
-            ("s", 1, "letters"),
-            ("é", 2, "letters of two bytes"),
-            ("😀", 4, "emoji"),
-            ("\"", 2, "quotation marks"),
-        ] {
-            let full = letter.repeat((MOST - 8) / width);
-            for (over, bytes) in [("", "4,096"), ("s", "4,097")] {
-                let state =
-                    Json::Object(vec![("s".to_owned(), Json::Text(format!("{full}{over}")))]);
-                let why = format!("has {bytes} bytes, of {words}");
-                let requirement = ids::PRESENCE_TAKES_4K;
-                self.add(path, Put::Value(state), why, requirement);
-            }
-        }
-        for (raw, words) in texts::ILL_FORMED {
-            let state = Json::Object(vec![("s".to_owned(), Json::Raw((*raw).to_owned()))]);
-            self.value(path, state, format!("holds {words}"));
-        }
-    }
-
     fn either(&mut self, shapes: &[Shape], base: &Json, path: &Path) {
         // One of several objects, told apart by their `type`.
         let is_base = |shape: &Shape| {
@@ -605,114 +477,6 @@ impl Walk {
                 }
                 other => self.part(other, base, path),
             }
-        }
-    }
-
-    /// Other ways to write the same.
-    fn writings(&mut self) {
-        let plain = Writing::default();
-        let with = |escapes| Writing { escapes, ..plain };
-        for (writing, why) in [
-            (
-                Writing {
-                    order: Order::Reversed,
-                    ..plain
-                },
-                "has its fields in the opposite order",
-            ),
-            (
-                Writing {
-                    order: Order::Rotated,
-                    ..plain
-                },
-                "has its first fields last",
-            ),
-            (
-                Writing {
-                    spaced: true,
-                    ..plain
-                },
-                "has white space wherever there may be",
-            ),
-            (with(Escapes::Ascii), "has all beyond ASCII escaped"),
-            (
-                with(Escapes::All { upper: false }),
-                "has every character escaped",
-            ),
-            (
-                with(Escapes::All { upper: true }),
-                "has every character escaped, in capitals",
-            ),
-            (with(Escapes::Short), "has its solidus escaped"),
-            (
-                Writing {
-                    order: Order::Reversed,
-                    spaced: true,
-                    escapes: Escapes::All { upper: false },
-                },
-                "is written in the longest way",
-            ),
-        ] {
-            self.add(&Path::default(), Put::Writing(writing), why, ids::ANY_JSON);
-        }
-    }
-
-    /// Other texts.
-    fn texts(&mut self) {
-        use Whole::{Around, Binary, Colon, Cut, Fragments, Instead, NotUtf8, Quoted};
-        for (whole, why) in [
-            (Cut, "lacks its last character"),
-            (Around("", "}"), "has a brace too many"),
-            (Around("", ","), "is followed by a comma"),
-            (Around("", "{}"), "is followed by another object"),
-            (Around("", "null"), "is followed by null"),
-            (Around("", "\u{0}"), "is followed by a NUL"),
-            (Around("", "\u{a0}"), "is followed by a no-break space"),
-            (Around("", "//"), "is followed by a comment"),
-            (Around("[", "]"), "stands in an array"),
-            (Around("(", ")"), "stands in parentheses"),
-            (Around("[", ""), "begins with a bracket too many"),
-            (Instead(""), "is empty"),
-            (Instead(" \n"), "is white space"),
-            (Instead("null"), "is null"),
-            (Instead("true"), "is true"),
-            (Instead("7"), "is a number"),
-            (Instead("[]"), "is an array"),
-            (Instead("{"), "is a brace"),
-            (Instead("{}"), "is an empty object"),
-            (Quoted, "is a string that holds JSON"),
-            (Colon("="), "has an equals sign for a colon"),
-            (Colon(": :"), "has a colon too many"),
-            (Colon(":\u{b}"), "has a vertical tab behind a colon"),
-            (Colon(":/**/"), "has a comment in it"),
-        ] {
-            self.add(&Path::default(), Put::Whole(whole), why, ids::ANY_JSON);
-        }
-        self.open(
-            &Path::default(),
-            Put::Whole(Around("\u{feff}", "")),
-            "begins with a byte order mark",
-        );
-        self.add(
-            &Path::default(),
-            Put::Whole(Binary),
-            "goes as a binary message",
-            ids::ANY_JSON,
-        );
-        self.add(
-            &Path::default(),
-            Put::Whole(NotUtf8),
-            "holds a byte that is not UTF-8",
-            ids::ANY_JSON,
-        );
-        for size in [1, 7, 60] {
-            let why = format!("goes in frames of {size} bytes or a little more, and empty ones");
-            self.add(
-                &Path::default(),
-                Put::Whole(Fragments(size)),
-                why,
-                ids::FRAGMENTS,
-            );
         }
     }
 }

@@ -9,11 +9,13 @@ use collab_spec::profile::Profile;
 use collab_spec::schema;
 use serde_json::{Value, json};
 
-use super::change::{Change, Put, Walk, Whole};
-use super::json::{At, Json, Path, Writing};
+use super::change::{Change, Put, Walk};
+use super::json::{Json, Path, Writing};
 use super::kind::{Base, Kind, furnishing};
+use super::make::make;
 use super::shape::{self, Shape};
 use super::verdict::{self, Ruling, Setting, Verdict};
+use super::whole::{Sending, Whole};
 use crate::ids;
 use crate::numbers::Numbers;
 use crate::validate::shortened;
@@ -47,22 +49,6 @@ pub struct Recipe {
     changes: Vec<usize>,
     /// Which of the names its client has.
     pub(super) client: usize,
-}
-
-/// How a frame goes over the wire.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Sending {
-    /// As a text message.
-    Text(String),
-    /// As a text message in several frames.
-    Fragments(Vec<String>),
-    /// As bytes.
-    Bytes {
-        /// Whether they say that they are text.
-        text: bool,
-        /// The bytes.
-        bytes: Vec<u8>,
-    },
 }
 
 /// A frame, and what a right server makes of it.
@@ -168,6 +154,22 @@ pub fn count(kind: Kind) -> u64 {
     Table::of(kind).count
 }
 
+/// What each change of a kind makes by itself, for tests.
+#[cfg(test)]
+pub(super) fn singles(kind: Kind) -> impl Iterator<Item = Frame> {
+    (0..count(kind)).map(move |number| {
+        let (base, change) = Table::of(kind).find(number);
+        let recipe = Recipe {
+            kind,
+            seed: 1,
+            base,
+            changes: vec![change],
+            client: 0,
+        };
+        recipe.example()
+    })
+}
+
 /// The schema of a message as a shape.
 fn shape_of(name: &str) -> Shape {
     let schema = schema::find(name).expect("the specification has a schema for each message");
@@ -175,7 +177,7 @@ fn shape_of(name: &str) -> Shape {
 }
 
 /// A setting in which frames are thought of before there is one.
-fn example(kind: Kind) -> Setting {
+pub(super) fn example(kind: Kind) -> Setting {
     let mut setting = Setting {
         doc_id: "doc-00000000000000000000".to_owned(),
         client_id: CLIENTS[0].clone(),
@@ -351,6 +353,12 @@ impl Recipe {
         )
     }
 
+    /// The plain message and the change that it is about.
+    #[cfg(test)]
+    pub(super) fn main(&self) -> (usize, usize) {
+        (self.base, self.changes[0])
+    }
+
     /// The name of the client.
     pub fn client_id(&self) -> &'static str {
         &CLIENTS[self.client]
@@ -408,113 +416,6 @@ fn can_stand_together(a: &Change, b: &Change) -> bool {
         // Another writing or another text of the same message.
         (Put::Writing(_) | Put::Whole(_), _) | (_, Put::Writing(_) | Put::Whole(_)) => true,
         _ => !a.path.touches(&b.path),
-    }
-}
-
-/// The frame that changes make of a plain message, and what a right server makes of it.
-fn make(
-    kind: Kind,
-    plain: &Json,
-    changes: &[&Change],
-    setting: &Setting,
-) -> (Sending, Vec<Ruling>, bool) {
-    let mut json = plain.clone();
-    let mut writing = Writing::default();
-    let mut whole = None;
-    for change in changes {
-        match &change.put {
-            Put::Writing(other) => writing = *other,
-            Put::Whole(text) => whole = Some(*text),
-            put => change_part(&mut json, change, put),
-        }
-    }
-    let text = json.write(&writing);
-    let sending = whole.map_or_else(
-        || Sending::Text(text.clone()),
-        |whole| change_text(&text, whole),
-    );
-    let is_open = changes.iter().any(|change| change.open);
-    let mut rulings: Vec<Ruling> = match &sending {
-        Sending::Bytes { text, .. } => vec![verdict::not_text(!text)],
-        Sending::Text(text) => read(text, &json, is_open, kind, setting),
-        Sending::Fragments(parts) => read(&parts.concat(), &json, is_open, kind, setting),
-    };
-    rulings.dedup();
-    let is_open = is_open || rulings.iter().any(|ruling| ruling.open);
-    (sending, rulings, is_open)
-}
-
-/// What a right server makes of a text, in each way in which it may be read.
-fn read(text: &str, json: &Json, is_open: bool, kind: Kind, setting: &Setting) -> Vec<Ruling> {
-    let rule = |value: &Value| setting.rule(value, kind.is_first());
-    let text = match is_open {
-        true => text.trim_start_matches('\u{feff}').replace("1e400", "1"),
-        false => text.to_owned(),
-    };
-    match serde_json::from_str::<Value>(&text) {
-        Err(error) => vec![verdict::not_json(format!("it is no JSON: {error}"))],
-        Ok(value) => {
-            let mut rulings = vec![rule(&value)];
-            if is_open && let Some(first) = json.first_wins() {
-                rulings.push(rule(&first));
-            }
-            rulings
-        }
-    }
-}
-
-fn change_part(json: &mut Json, change: &Change, put: &Put) {
-    let mut parent = change.path.clone();
-    let Some(step) = parent.0.pop() else { return };
-    match (json.at(&parent), step) {
-        (Some(Json::Array(items)), At::Item(index)) => {
-            if let (Some(item), Put::Value(value)) = (items.get_mut(index), put) {
-                *item = value.clone();
-            }
-        }
-        (Some(Json::Object(fields)), At::Field(name)) => {
-            let place = fields.iter().position(|(known, _)| *known == name);
-            match (put, place) {
-                (Put::Nothing, Some(place)) => drop(fields.remove(place)),
-                (Put::Value(value), Some(place)) => fields[place].1 = value.clone(),
-                (Put::Value(value) | Put::Again(value), _) => fields.push((name, value.clone())),
-                _ => {}
-            }
-        }
-        _ => {}
-    }
-}
-
-fn change_text(text: &str, whole: Whole) -> Sending {
-    let bytes = |text: bool, bytes: Vec<u8>| Sending::Bytes { text, bytes };
-    match whole {
-        Whole::Cut => {
-            let last = text.char_indices().last().map_or(0, |(at, _)| at);
-            Sending::Text(text[..last].to_owned())
-        }
-        Whole::Around(before, after) => Sending::Text(format!("{before}{text}{after}")),
-        Whole::Instead(other) => Sending::Text(other.to_owned()),
-        Whole::Quoted => Sending::Text(Value::from(text).to_string()),
-        Whole::Colon(other) => Sending::Text(text.replacen(':', other, 1)),
-        Whole::Binary => bytes(false, text.as_bytes().to_vec()),
-        Whole::NotUtf8 => {
-            let mut broken = text.as_bytes().to_vec();
-            let place = broken.len() / 2;
-            broken.insert(place, 0xff);
-            bytes(true, broken)
-        }
-        Whole::Fragments(size) => {
-            let mut parts = vec![String::new()];
-            for c in text.chars() {
-                let full = parts.last().is_none_or(|part| part.len() >= size);
-                match parts.last_mut() {
-                    Some(part) if !full => part.push(c),
-                    _ => parts.push(c.to_string()),
-                }
-            }
-            parts.push(String::new());
-            Sending::Fragments(parts)
-        }
     }
 }
 
@@ -598,38 +499,6 @@ impl Frame {
             Sending::Text(text) => text.clone(),
             Sending::Fragments(parts) => parts.concat(),
             Sending::Bytes { bytes, .. } => String::from_utf8_lossy(bytes).into_owned(),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-    use std::time::Instant;
-
-    use super::*;
-
-    #[test]
-    fn survey() {
-        for kind in Kind::ALL {
-            let started = Instant::now();
-            let count = count(kind);
-            let table = Table::of(kind);
-            let mut tally: BTreeMap<String, usize> = BTreeMap::new();
-            for (base, alone) in table.bases.iter().zip(&table.alone) {
-                *tally.entry(base.name.to_owned()).or_default() += alone.len();
-                for alone in alone {
-                    *tally.entry(format!("{alone:?}")).or_default() += 1;
-                }
-            }
-            println!("{} {count} {:?} {tally:#?}", kind.name(), started.elapsed());
-            let started = Instant::now();
-            let setting = example(kind);
-            for seed in 0..300 {
-                let frame = Recipe::new(kind, seed).frame(&setting);
-                assert!(frame.changes.len() == frame.recipe.changes.len());
-            }
-            println!("{:?}", started.elapsed());
         }
     }
 }

@@ -8,9 +8,9 @@ use collab_spec::message::{Delete, Op, OpEcho, OpSubmission, ServerMessage};
 use collab_spec::profile::Profile;
 use serde_json::json;
 
-use super::frame::Sending;
 use super::kind::{Kind, furnishing};
 use super::verdict::Setting;
+use super::whole::Sending;
 use crate::client::{Ask, Client, element};
 use crate::context::Context;
 use crate::ids;

@@ -151,7 +151,7 @@ impl Setting {
 
     /// The message without fields that are unknown where their profile is off, and whether it holds
     /// something of which the specification does not say what a server makes of it.
-    fn without_unknown(&self, kind: MessageType, value: &Value) -> (Value, bool) {
+    pub(super) fn without_unknown(&self, kind: MessageType, value: &Value) -> (Value, bool) {
         let mut known = value.clone();
         let mut is_odd = false;
         let Some(fields) = known.as_object_mut() else {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use collab_conformance::case::{self, Case};
 use collab_conformance::context::Context;
+use collab_conformance::fuzz::Kind;
 use collab_conformance::fuzz::search::{Found, search};
-use collab_conformance::fuzz::{Kind, Recipe};
 use collab_conformance::outcome::Failure;
 use collab_conformance::runner::{FirstContact, Options, Session};
 use collab_conformance::target::Target;
@@ -148,19 +148,4 @@ async fn noticed(fault: Fault, cases: &[Case]) -> Option<String> {
         }
     }
     None
-}
-
-#[test]
-fn a_seed_makes_a_frame_for_ever() {
-    let texts = |kind| -> Vec<String> {
-        (0..50)
-            .map(|seed| Recipe::new(kind, seed).example().text())
-            .collect()
-    };
-    for kind in Kind::ALL {
-        assert_eq!(texts(kind), texts(kind));
-    }
-    // A change of the generator changes what old seeds mean: say so in the changelog.
-    let frame = Recipe::new(Kind::Op, 1).example();
-    println!("{}\n{}", frame.words(), frame.text());
 }
