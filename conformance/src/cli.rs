@@ -28,6 +28,17 @@ Exit codes:
   2 wrong usage, or the histories were too few to show anything
   3 no server there, or the suite itself failed";
 
+const FUZZ_HELP: &str = "\
+A seed makes the same frame for ever. The seed of a fault is printed; with
+it and --cases 1 that frame alone is sent. Seeds that follow each other go
+through all changes of a kind.
+
+Kinds: hello, hello-resume, op, op-resume, op-runs, presence
+
+Exit codes:
+  0 all was right    1 the server failed
+  2 wrong usage      3 no server there, or the suite itself failed";
+
 /// Plays the conformance cases of the collaborative text protocol against a server.
 #[derive(Parser)]
 #[command(version, after_help = AFTER_HELP, args_conflicts_with_subcommands = true)]
@@ -45,6 +56,8 @@ pub(crate) enum Command {
     Run(Box<Run>),
     /// Play random histories of many clients
     Properties(Box<Properties>),
+    /// Send frames made from the schemas, right ones and ones with one thing wrong
+    Fuzz(Box<Fuzz>),
     /// Name the cases, or the requirements with their cases
     List {
         /// The requirements instead
@@ -101,7 +114,7 @@ pub(crate) struct Run {
     /// Play only this scenario file (repeatable)
     #[arg(long, value_name = "FILE")]
     pub(crate) scenario: Vec<PathBuf>,
-    /// Seed the random histories of properties/
+    /// Seed the random cases, properties/ and fuzz/
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
     /// Write the results as JSON
@@ -197,4 +210,26 @@ pub(crate) struct Properties {
     /// Show what the histories have brought about
     #[arg(short, long)]
     pub(crate) verbose: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = FUZZ_HELP)]
+pub(crate) struct Fuzz {
+    #[command(flatten)]
+    pub(crate) reach: Reach,
+    /// The seed of the first frame [default: a random one]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// How many frames of each kind are sent
+    #[arg(long, value_name = "N", default_value_t = 2000)]
+    pub(crate) cases: u64,
+    /// Begin no further frames after so long
+    #[arg(long, value_name = "SECS")]
+    pub(crate) time_budget: Option<u64>,
+    /// Send only this kind of frame (repeatable)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) kind: Vec<String>,
+    /// Show the frames and what is due, and send none
+    #[arg(long)]
+    pub(crate) list: bool,
 }

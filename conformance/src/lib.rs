@@ -13,6 +13,7 @@ pub mod dial;
 pub mod exec;
 pub mod files;
 pub mod frames;
+pub mod fuzz;
 pub mod gate;
 pub mod http;
 pub mod ids;

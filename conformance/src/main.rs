@@ -3,6 +3,7 @@
 //! Deliberately absent: everything else; that is the library's.
 
 mod cli;
+mod fuzz_command;
 mod properties_command;
 mod reach;
 
@@ -62,6 +63,7 @@ fn execute(cli: Cli) -> Result<u8, Stop> {
         None => run(&cli.run, &cases),
         Some(Command::Run(arguments)) => run(&arguments, &cases),
         Some(Command::Properties(arguments)) => properties_command::run(&arguments),
+        Some(Command::Fuzz(arguments)) => fuzz_command::run(&arguments),
         Some(Command::List {
             requirements: false,
         }) => show(&catalog::cases(&cases)),

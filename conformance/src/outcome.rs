@@ -66,6 +66,12 @@ impl Failure {
         self.map(|fault| fault.breach.frame = Some(event))
     }
 
+    /// The event that showed it is in no trace that is kept.
+    #[must_use]
+    pub fn nowhere(self) -> Self {
+        self.map(|fault| fault.breach.frame = None)
+    }
+
     /// Names another requirement where the fault is not that something did not come in time.
     #[must_use]
     pub fn unless_late(self, requirement: &str) -> Self {

@@ -1,11 +1,8 @@
 //! The command `collab-conformance properties`: what is printed, and exit codes.
 
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use collab_conformance::gate::{self, NoContact};
 use collab_conformance::properties::counterexample::{Counterexample, counterexample};
 use collab_conformance::properties::search::{Case, Findings, Search};
 use collab_conformance::properties::server::{End, Server};
@@ -15,8 +12,8 @@ use collab_conformance::report;
 use collab_spec::profile::Profile;
 use tokio::runtime::Runtime;
 
-use crate::cli::{Properties, Reach};
-use crate::reach::Source;
+use crate::cli::Properties;
+use crate::reach::random_seed;
 use crate::{HARNESS, PASSED, SERVER_FAILED, Stop, USAGE, names};
 
 pub(crate) fn run(arguments: &Properties) -> Result<u8, Stop> {
@@ -27,16 +24,8 @@ pub(crate) fn run(arguments: &Properties) -> Result<u8, Stop> {
         return Err(Stop(USAGE, sentence.to_owned()));
     }
     let runtime = Runtime::new().map_err(|error| Stop(HARNESS, error.to_string()))?;
-    let reach = &arguments.reach;
-    let (server, _leash) = match reach.source(&runtime, None, false)? {
-        Source::Target(target, _) => (Server::from(Arc::new(target)), None),
-        Source::Exec(exec, leash) => {
-            let started = runtime.block_on(Server::start(&exec));
-            let server = started.map_err(|error| reach.unreachable("", &error.to_string()))?;
-            (server, Some(leash))
-        }
-    };
-    let offered = runtime.block_on(offered(&server, reach, scale))?;
+    let met = arguments.reach.meet(&runtime)?;
+    let (server, offered) = (&met.server, met.offered.clone());
     let search = Search {
         seed: arguments.seed.unwrap_or_else(random_seed),
         cases: arguments.cases,
@@ -53,32 +42,12 @@ pub(crate) fn run(arguments: &Properties) -> Result<u8, Stop> {
     // For whom it takes too long.
     eprintln!("histories from seed {} on", search.seed);
     let started = Instant::now();
-    let findings = runtime.block_on(search.run(&server));
+    let findings = runtime.block_on(search.run(server));
     let code = match &findings.fault {
-        Some(case) => runtime.block_on(show_fault(arguments, &search, case, &server))?,
+        Some(case) => runtime.block_on(show_fault(arguments, &search, case, server))?,
         None => without_fault(arguments, &search, &findings, started)?,
     };
-    match runtime.block_on(server.stop()) {
-        Some(exit) if code == PASSED => {
-            eprintln!("error: the server did not end as told ({})", exit.status);
-            Ok(SERVER_FAILED)
-        }
-        _ => Ok(code),
-    }
-}
-
-/// The profiles that the server offers.
-async fn offered(server: &Server, reach: &Reach, scale: f64) -> Result<Vec<Profile>, Stop> {
-    let target = server.target().await;
-    let target = target.map_err(|why| reach.unreachable("", &why))?;
-    match gate::first_contact(&target, scale).await {
-        Ok(offered) => Ok(offered.into_iter().collect()),
-        Err(NoContact::NoServer(why)) => Err(reach.unreachable(target.url(), &why)),
-        Err(NoContact::WrongServer(why)) => {
-            let sentence = format!("the first contact failed: {why}");
-            Err(Stop(SERVER_FAILED, sentence))
-        }
-    }
+    Ok(met.end(&runtime, code))
 }
 
 fn kinds(given: &[String]) -> Result<Vec<Kind>, Stop> {
@@ -117,12 +86,6 @@ fn playable(kinds: Vec<Kind>, offered: &[Profile]) -> Result<Vec<Kind>, Stop> {
         )),
         false => Ok(playable),
     }
-}
-
-/// Every `RandomState` has keys of its own, from the system's randomness.
-pub(crate) fn random_seed() -> u64 {
-    // Short enough to be typed.
-    RandomState::new().build_hasher().finish() % 1_000_000_000
 }
 
 fn without_fault(

@@ -1,20 +1,24 @@
 //! How the command reaches the server under test: by a URL, by starting it, or as the built-in one.
 
 use std::future::Future;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io;
 use std::sync::Arc;
 
 use collab_conformance::exec::{Exec, Leash};
+use collab_conformance::gate::{self, NoContact};
+use collab_conformance::properties::server::Server;
 use collab_conformance::proxy::{Jitter, Proxy};
 use collab_conformance::report;
 use collab_conformance::runner::Servers;
 use collab_conformance::target::{Target, TargetError};
+use collab_spec::profile::Profile;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::Reach;
-use crate::{HARNESS, INTERRUPTED, PASSED, Stop, USAGE};
+use crate::{HARNESS, INTERRUPTED, PASSED, SERVER_FAILED, Stop, USAGE};
 
 /// Where the servers under test come from.
 pub(crate) enum Source {
@@ -49,7 +53,61 @@ impl Source {
     }
 }
 
+/// A server that has passed the first contact.
+pub(crate) struct Met {
+    pub(crate) server: Server,
+    /// The profiles that it offers.
+    pub(crate) offered: Vec<Profile>,
+    _leash: Option<Leash>,
+}
+
+impl Met {
+    /// Ends the server where the suite has started it; `code`, unless it passed and the server had not
+    /// ended in good order.
+    pub(crate) fn end(&self, runtime: &Runtime, code: u8) -> u8 {
+        match runtime.block_on(self.server.stop()) {
+            Some(exit) if code == PASSED => {
+                eprintln!("error: the server did not end as told ({})", exit.status);
+                SERVER_FAILED
+            }
+            _ => code,
+        }
+    }
+}
+
+/// Some number, short enough to be typed.
+pub(crate) fn random_seed() -> u64 {
+    // Every `RandomState` has keys of its own, from the system's randomness.
+    RandomState::new().build_hasher().finish() % 1_000_000_000
+}
+
 impl Reach {
+    /// Reaches one server, starting it where that is asked for, and makes the first contact.
+    pub(crate) fn meet(&self, runtime: &Runtime) -> Result<Met, Stop> {
+        let (server, leash) = match self.source(runtime, None, false)? {
+            Source::Target(target, _) => (Server::from(Arc::new(target)), None),
+            Source::Exec(exec, leash) => {
+                let started = runtime.block_on(Server::start(&exec));
+                let server = started.map_err(|error| self.unreachable("", &error.to_string()))?;
+                (server, Some(leash))
+            }
+        };
+        let target = runtime.block_on(server.target());
+        let target = target.map_err(|why| self.unreachable("", &why))?;
+        match runtime.block_on(gate::first_contact(&target, self.scale()?)) {
+            Ok(offered) => Ok(Met {
+                server,
+                offered: offered.into_iter().collect(),
+                _leash: leash,
+            }),
+            Err(NoContact::NoServer(why)) => Err(self.unreachable(target.url(), &why)),
+            Err(NoContact::WrongServer(why)) => {
+                let sentence = format!("the first contact failed: {why}");
+                Err(Stop(SERVER_FAILED, sentence))
+            }
+        }
+    }
+
     /// Whether the server is the built-in one.
     pub(crate) fn is_built_in(&self) -> bool {
         self.url.is_none() && self.exec.is_none()

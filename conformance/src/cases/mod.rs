@@ -4,6 +4,7 @@
 
 mod crdt;
 mod follow;
+mod fuzz;
 mod memory;
 mod pastes;
 mod presence;
@@ -28,6 +29,7 @@ use crate::case::Case;
 pub(crate) fn all() -> Vec<Case> {
     [
         crdt::cases(),
+        fuzz::cases(),
         memory::cases(),
         pastes::cases(),
         presence::cases(),

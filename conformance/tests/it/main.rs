@@ -7,6 +7,7 @@ mod chaos;
 mod cli;
 mod coverage;
 mod exec;
+mod fuzz;
 mod mutants;
 mod null;
 mod offers;

@@ -117,6 +117,11 @@ fn what_is_pure_stays_pure() {
     let properties = [
         "activity", "document", "generate", "kind", "observe", "plan", "replica",
     ];
+    let fuzz = [
+        "change", "fields", "frame", "json", "kind", "make", "shape", "texts", "verdict", "whole",
+    ];
+    pure.extend(fuzz.map(|file| src.join(format!("fuzz/{file}.rs"))));
+    pure.push(src.join("numbers.rs"));
     pure.extend(properties.map(|file| src.join(format!("properties/{file}.rs"))));
     for file in pure {
         for path in [

@@ -18,7 +18,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use super::document::{Document, Member, Refusal};
 use super::outbox::Outbox;
 use super::profiles::On;
-use super::{Fault, Toy, runs};
+use super::{Fault, Toy, misreads, runs};
 
 type Socket = WebSocketStream<TcpStream>;
 type Shared = Arc<Mutex<Document>>;
@@ -312,7 +312,8 @@ impl Session<'_> {
     }
 
     fn text(&mut self, text: &str) -> Result<(), Refusal> {
-        let Ok(mut value) = serde_json::from_str::<Value>(text) else {
+        let text = misreads::text(text, self.toy.fault);
+        let Ok(mut value) = serde_json::from_str::<Value>(&text) else {
             let code = if self.has(Fault::NotJsonNormal) {
                 1000
             } else {
@@ -320,6 +321,7 @@ impl Session<'_> {
             };
             return Err((code, "not JSON"));
         };
+        misreads::value(&mut value, self.toy.fault)?;
         if self.has(Fault::FloatsTaken) {
             truncate(&mut value);
         }
@@ -390,6 +392,9 @@ impl Session<'_> {
             (ClientMessage::PresenceUpdate(update), Some((document, doc_id, client_id))) => {
                 let own =
                     update.doc_id.as_str() == doc_id && update.client_id.as_str() == client_id;
+                if self.has(Fault::PresenceSizeEarly) {
+                    document.lock().unwrap().check_state(&value)?;
+                }
                 if !own && !self.has(Fault::PresenceOfAnyone) {
                     return Err((1008, "presence of another"));
                 }

@@ -208,7 +208,11 @@ impl Document {
                     true => op.last_lamport(),
                     false => insert.id.lamport(),
                 };
-                if checked <= insert.parent_id.lamport() && !self.has(Fault::LamportUnchecked) {
+                let parents = match self.has(Fault::LamportRuleIn32Bits) {
+                    true => insert.parent_id.lamport() & 0xffff_ffff,
+                    false => insert.parent_id.lamport(),
+                };
+                if checked <= parents && !self.has(Fault::LamportUnchecked) {
                     return Err((1008, "lamport not above the parent's"));
                 }
                 let free = (self.has(Fault::TombstoneIdFree) && self.deleted.contains(&insert.id))

@@ -163,6 +163,25 @@ faults! {
     NamesInUtf16: "Names are measured in UTF-16 code units.", "transport.names", ["frames/"];
     FloatsTaken: "1.5 is taken for the integer 1.", "close.schema", ["frames/"];
 
+    // What is near a message that is right: the frames made from the schemas find these.
+    TypeTrimmed: "The type of a message is trimmed.", "close.unknown-type", ["fuzz/op"];
+    OpTypeTrimmed: "The type of an op is trimmed.", "close.schema", ["fuzz/op"];
+    OpNamesTrimmed: "The document and the client of an op are trimmed.", "close.other-client", ["fuzz/op"];
+    MarksDropped: "Byte order marks are dropped from the client of an op.", "close.other-client", ["fuzz/op"];
+    KeysFolded: "Names of fields are taken in any case.", "transport.unknown-fields", ["fuzz/"];
+    EmptyKeyRefused: "A message with an empty field name is refused.", "transport.unknown-fields", ["fuzz/"];
+    ProtoRefused: "A message with a field `__proto__` is refused.", "transport.unknown-fields", ["fuzz/"];
+    OddSpacesTaken: "White space that JSON does not know is skipped.", "close.not-json", ["fuzz/"];
+    CommentsTaken: "Comments are skipped.", "close.not-json", ["fuzz/"];
+    NulEndsMessage: "A message ends at its first NUL.", "close.not-json", ["fuzz/"];
+    LeadingZerosTaken: "Numbers may begin with a zero or a plus sign.", "close.not-json", ["fuzz/"];
+    WordsOfScriptsTaken: "Values such as `undefined` are taken.", "close.not-json", ["fuzz/"];
+    QuotedTaken: "A JSON string is taken for the message that it holds.", "close.not-json", ["fuzz/"];
+    ArrayOfOneTaken: "An array of one message is taken for the message.", "close.not-json", ["fuzz/"];
+    LamportRuleIn32Bits: "An insert's lamport is compared with 32 bits of its parent's.", "crdt.lamport-above-parent", ["fuzz/op"];
+    OpEpochTrimmed: "The epoch of an op is trimmed.", "resume.other-op-epoch", ["fuzz/op-resume"];
+    PresenceSizeEarly: "The size of a state is checked before the names.", "close.order", ["fuzz/presence"];
+
     // Profiles.
     GrantsUnasked: "The ack turns on all profiles even where none is asked for.", "profiles.off-is-core", ["profiles/", "frames/hello"];
     GrantsAll: "Who asks for one profile gets all.", "profiles.ack", ["profiles/"];

@@ -14,6 +14,7 @@ mod document;
 mod elements;
 mod fault;
 mod life;
+mod misreads;
 mod outbox;
 mod profiles;
 mod runs;
