@@ -23,7 +23,7 @@ use collab_spec::report::ExitReason;
 use tokio::runtime::Runtime;
 
 use crate::cli::{Cli, Command, Run, Scenarios};
-use crate::properties_command::random_seed;
+use crate::reach::random_seed;
 
 const PASSED: u8 = 0;
 const SERVER_FAILED: u8 = 1;
