@@ -28,8 +28,8 @@ pub(crate) fn run(arguments: &Properties) -> Result<u8, Stop> {
     }
     let runtime = Runtime::new().map_err(|error| Stop(HARNESS, error.to_string()))?;
     let reach = &arguments.reach;
-    let (server, _leash) = match reach.source(&runtime, false)? {
-        Source::Target(target) => (Server::from(Arc::new(target)), None),
+    let (server, _leash) = match reach.source(&runtime, None, false)? {
+        Source::Target(target, _) => (Server::from(Arc::new(target)), None),
         Source::Exec(exec, leash) => {
             let started = runtime.block_on(Server::start(&exec));
             let server = started.map_err(|error| reach.unreachable("", &error.to_string()))?;
@@ -46,8 +46,9 @@ pub(crate) fn run(arguments: &Properties) -> Result<u8, Stop> {
         timeout_scale: scale,
         how: How {
             offered,
-            chaos: false,
+            chaos: None,
         },
+        chaos: arguments.chaos,
     };
     // For whom it takes too long.
     eprintln!("histories from seed {} on", search.seed);
@@ -119,7 +120,7 @@ fn playable(kinds: Vec<Kind>, offered: &[Profile]) -> Result<Vec<Kind>, Stop> {
 }
 
 /// Every `RandomState` has keys of its own, from the system's randomness.
-fn random_seed() -> u64 {
+pub(crate) fn random_seed() -> u64 {
     // Short enough to be typed.
     RandomState::new().build_hasher().finish() % 1_000_000_000
 }
@@ -166,10 +167,11 @@ async fn show_fault(
 ) -> Result<u8, Stop> {
     let reach = arguments.reach.again();
     let again = format!(
-        "  To play the history as it was:\n    {} --kind {} --seed {} --cases 1",
+        "  To play the history as it was:\n    {} --kind {} --seed {} --cases 1{}",
         command("properties", &reach),
         case.kind.name(),
-        case.seed
+        case.seed,
+        if search.chaos { " --chaos" } else { "" }
     );
     if case.played.broken().is_none() {
         println!("{}\n{again}", report::failure_text(&case.report()));
@@ -182,7 +184,11 @@ async fn show_fault(
         return Ok(SERVER_FAILED);
     }
     let within = Duration::from_secs(arguments.shrink_secs);
-    let (how, scale) = (&search.how, search.timeout_scale);
+    let how = &match search.chaos {
+        true => search.plainest_how(case, server).await,
+        false => search.how.clone(),
+    };
+    let scale = search.timeout_scale;
     let shrunk = shrink(case, server, how, scale, within).await;
     let found = counterexample(&shrunk, server, how, scale).await;
     let scenario = match &found {

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use collab_conformance::exec::{Exec, Leash};
+use collab_conformance::proxy::{Jitter, Proxy};
 use collab_conformance::report;
 use collab_conformance::runner::Servers;
 use collab_conformance::target::{Target, TargetError};
@@ -17,19 +18,34 @@ use crate::{HARNESS, INTERRUPTED, PASSED, Stop, USAGE};
 
 /// Where the servers under test come from.
 pub(crate) enum Source {
-    /// Somebody runs one.
-    Target(Target),
+    /// Somebody runs one, perhaps behind a proxy, which ends when it is dropped.
+    Target(Target, Option<Proxy>),
     /// The suite starts them, and ends them when the leash is dropped.
     Exec(Arc<Exec>, Leash),
 }
 
+/// What ends with the run: what the suite has started, and the proxy.
+#[derive(Default)]
+pub(crate) struct Kept {
+    _leash: Option<Leash>,
+    _proxy: Option<Proxy>,
+}
+
 impl Source {
-    /// The servers of a run, and what ends those that the suite has started.
-    pub(crate) fn servers(self) -> (Servers, Option<Leash>) {
-        match self {
-            Self::Target(target) => (target.into(), None),
-            Self::Exec(exec, leash) => (exec.into(), Some(leash)),
-        }
+    /// The servers of a run, and what has to stay as long as it.
+    pub(crate) fn servers(self) -> (Servers, Kept) {
+        let mut kept = Kept::default();
+        let servers = match self {
+            Self::Target(target, proxy) => {
+                kept._proxy = proxy;
+                target.into()
+            }
+            Self::Exec(exec, leash) => {
+                kept._leash = Some(leash);
+                exec.into()
+            }
+        };
+        (servers, kept)
     }
 }
 
@@ -39,9 +55,14 @@ impl Reach {
         self.url.is_none() && self.exec.is_none()
     }
 
-    /// Where the servers come from. The built-in one is started, unless `is_idle`: then nobody asks
-    /// anything of it.
-    pub(crate) fn source(&self, runtime: &Runtime, is_idle: bool) -> Result<Source, Stop> {
+    /// Where the servers come from, and what delays the way to them. The built-in one is started, unless
+    /// `is_idle`: then nobody asks anything of it.
+    pub(crate) fn source(
+        &self,
+        runtime: &Runtime,
+        jitter: Option<Jitter>,
+        is_idle: bool,
+    ) -> Result<Source, Stop> {
         let url = match (&self.url, &self.exec) {
             (Some(url), None) => url.clone(),
             (None, None) if !is_idle => built_in_server(runtime)?,
@@ -55,11 +76,21 @@ impl Reach {
         if let Some(path) = &self.ca_file {
             target = target.with_authorities(path).map_err(usage)?;
         }
+        let plan = jitter.map(Jitter::plan);
         let Some(command) = &self.exec else {
-            return Ok(Source::Target(target));
+            let Some(plan) = plan else {
+                return Ok(Source::Target(target, None));
+            };
+            let proxy = runtime.block_on(Proxy::start(&target.authority(), plan));
+            let proxy = proxy.map_err(|error| Stop(HARNESS, error.to_string()))?;
+            return Ok(Source::Target(proxy.target(&target), Some(proxy)));
         };
         let exec =
             Exec::new(command, self.url.as_deref(), &target, self.scale()?).map_err(usage)?;
+        let exec = Arc::new(match plan {
+            Some(plan) => exec.through(plan),
+            None => exec,
+        });
         let _guard = runtime.enter();
         let told = told_to_end().map_err(|error| Stop(HARNESS, error.to_string()))?;
         let ended = Arc::clone(&exec);

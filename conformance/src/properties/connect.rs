@@ -30,10 +30,13 @@ impl Play<'_> {
         let client = loop {
             match self.context.open(name, Buffers::Usual).await {
                 Ok(client) => break client,
-                Err(_) if self.how.chaos && tries < TRIES => tries += 1,
+                Err(_) if self.how.is_lossy() && tries < TRIES => tries += 1,
                 Err(OpenError::NoConnection(why) | OpenError::NoWebSocket(why)) => {
                     let what = format!("{name} can't connect: {why}");
-                    return Err(Failure::breach(ids::UPGRADE, what).timed_out().into());
+                    // No network is to blame for so many.
+                    return Err(Trouble::Failed(
+                        Failure::breach(ids::UPGRADE, what).timed_out(),
+                    ));
                 }
             }
         };
@@ -190,7 +193,7 @@ impl Play<'_> {
                 flushed?;
             }
             Cut::Close => match link.close().await {
-                Err(_) if self.how.chaos => {}
+                Err(_) if self.how.is_lossy() => {}
                 other => other?,
             },
         }

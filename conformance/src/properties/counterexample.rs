@@ -8,7 +8,7 @@ use collab_spec::scenario::{Connections, Scenario, Step};
 use serde_json::{Value, json};
 
 use super::scenario::{End, Source, names};
-use super::server::Server;
+use super::server::{self, Server};
 use super::shrink::{CONFIRMATIONS, Shrunk};
 use super::{How, judged};
 use crate::outcome::Failure;
@@ -123,7 +123,8 @@ impl Trial<'_> {
             return Vec::new();
         }
         if let Err(Failure::Breach(fault)) = &result {
-            visit.end(fault.timed_out).await;
+            let has_cut = server::was_cut(&context.trace());
+            visit.end(fault.timed_out, has_cut).await;
         }
         let (breaches, _) = judged(result.err(), None, &context.trace());
         let broken = breaches.into_iter().filter(super::binds);

@@ -22,17 +22,25 @@ use crate::context::Context;
 use crate::ids;
 use crate::outcome::Failure;
 
-/// How often a broken connection is made again before the server is to blame.
-pub(super) const TRIES: usize = 20;
+/// How often a broken connection is made again before the server is to blame: more often than a network
+/// breaks any (`chaos`).
+pub(super) const TRIES: usize = 2 * super::chaos::CALM as usize;
 
 /// How plans are played.
 #[derive(Clone, Debug, Default)]
 pub struct How {
     /// The profiles that the server offers; members ask for no others.
     pub offered: Vec<Profile>,
-    /// Whether connections may break for reasons of the network: a member whose connection does comes
-    /// back by the rules, and nobody is to blame.
-    pub chaos: bool,
+    /// The seed of a network that harms connections, where there is one: a member whose connection
+    /// breaks comes back by the rules, and nobody is to blame.
+    pub chaos: Option<u64>,
+}
+
+impl How {
+    /// Whether connections may break for reasons of the network.
+    pub(super) fn is_lossy(&self) -> bool {
+        self.chaos.is_some()
+    }
 }
 
 /// Why a play stopped before its end.
@@ -118,16 +126,23 @@ impl<'a> Play<'a> {
     async fn all(&mut self) -> Result<(), Trouble> {
         for member in 0..self.members.len() {
             if self.plan.members[member].from_start {
-                self.come_back(member, &Return::plain(), true).await?;
+                let joined = self.come_back(member, &Return::plain(), true).await;
+                self.unless_lost(joined).await?;
             }
         }
         for step in &self.plan.steps {
-            match self.step(step).await {
-                Err(Trouble::Lost(_)) if self.how.chaos => self.recover().await?,
-                other => other?,
-            }
+            let done = self.step(step).await;
+            self.unless_lost(done).await?;
         }
         self.rest().await
+    }
+
+    /// Goes on after a loss where the network may have lost it, with everybody connected.
+    async fn unless_lost(&mut self, result: Result<(), Trouble>) -> Result<(), Trouble> {
+        match result {
+            Err(Trouble::Lost(_)) if self.how.is_lossy() => self.recover().await,
+            other => other,
+        }
     }
 
     /// Who has lost its connection comes back, as often as it takes.

@@ -12,6 +12,9 @@ use super::plan::Plan;
 use super::server::{End, Server};
 use super::{How, Kind, Played, plan_of};
 
+/// How often a fault is looked for over a network that harms nothing.
+const PLAIN_TRIES: usize = 3;
+
 /// What is played, and how.
 #[derive(Clone, Debug)]
 pub struct Search {
@@ -29,6 +32,8 @@ pub struct Search {
     pub timeout_scale: f64,
     /// How plans are played.
     pub how: How,
+    /// Whether the network harms connections, each history's by its seed.
+    pub chaos: bool,
 }
 
 /// What came of a search.
@@ -42,6 +47,8 @@ pub struct Findings {
     pub offered: Vec<Profile>,
     /// The first plan that showed a fault.
     pub fault: Option<Case>,
+    /// Whether connections were to break.
+    pub chaos: bool,
 }
 
 /// A plan with what came of it.
@@ -78,6 +85,7 @@ impl Search {
         let in_time = || ends.is_none_or(|ends| Instant::now() < ends);
         let mut findings = Findings {
             offered: self.how.offered.clone(),
+            chaos: self.chaos,
             ..Findings::default()
         };
         let seeds = (0..self.cases).map(|case| self.seed.wrapping_add(case));
@@ -121,9 +129,35 @@ impl Search {
         case
     }
 
+    /// How the plan of a seed is played.
+    pub fn how_of(&self, seed: u64) -> How {
+        How {
+            chaos: self.chaos.then_some(seed),
+            ..self.how.clone()
+        }
+    }
+
+    /// How the plan of a fault is best played to make it small: over a network that harms nothing, where
+    /// it shows the fault there, too.
+    pub async fn plainest_how(&self, case: &Case, server: &Server) -> How {
+        let plain = How {
+            chaos: None,
+            ..self.how.clone()
+        };
+        let wanted = case.played.broken().map(|breach| &breach.requirement);
+        for _ in 0..PLAIN_TRIES {
+            let played = server.play(&case.plan, &plain, self.timeout_scale).await;
+            if played.broken().map(|breach| &breach.requirement) == wanted {
+                return plain;
+            }
+        }
+        self.how_of(case.seed)
+    }
+
     async fn case(&self, server: &Server, kind: Kind, seed: u64) -> Case {
         let plan = plan_of(kind, seed);
-        let played = server.play(&plan, &self.how, self.timeout_scale).await;
+        let how = self.how_of(seed);
+        let played = server.play(&plan, &how, self.timeout_scale).await;
         Case {
             kind,
             seed,
@@ -137,7 +171,13 @@ impl Findings {
     /// What no plan has brought about though its kind calls for it.
     pub fn lacking(&self) -> Vec<(Kind, Vec<Count>)> {
         let lacking = self.activity.iter();
-        let lacking = lacking.map(|(kind, activity)| (*kind, kind.lacks(activity, &self.offered)));
+        let lacking = lacking.map(|(kind, activity)| {
+            let mut lacks = kind.lacks(activity, &self.offered);
+            if self.chaos {
+                lacks.extend(activity.lacking(&[Count::Reconnected]));
+            }
+            (*kind, lacks)
+        });
         lacking.filter(|(_, lacking)| !lacking.is_empty()).collect()
     }
 

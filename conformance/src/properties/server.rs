@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::exec::{Exec, Instance, StartError};
 use crate::gate;
 use crate::target::Target;
+use crate::trace::{Event, Trace, What};
 
 /// How much longer a server may take to answer that others ask as well.
 const BUSY: f64 = 3.0;
@@ -93,7 +94,7 @@ impl Server {
         };
         let mut played = play(plan, &visit.context(), how).await;
         if played.broken().is_some() {
-            played.end = visit.end(played.timed_out).await;
+            played.end = visit.end(played.timed_out, was_cut(&played.trace)).await;
         }
         played
     }
@@ -124,10 +125,10 @@ impl Visit {
     }
 
     /// How the server has failed as a whole, if it has; one that does not answer after a wait in vain is
-    /// ended, where the suite has started it.
-    pub(super) async fn end(&self, in_vain: bool) -> Option<End> {
+    /// ended, where the suite has started it. One that has cut a connection may be about to end.
+    pub(super) async fn end(&self, in_vain: bool, has_cut: bool) -> Option<End> {
         if let Some(instance) = &self.instance
-            && instance.is_failing().await
+            && instance.is_failing(has_cut).await
         {
             return Some(end(instance, ExitReason::Died).await);
         }
@@ -140,6 +141,12 @@ impl Visit {
             None => End::Silent,
         })
     }
+}
+
+/// Whether a connection ended without a close frame.
+pub(super) fn was_cut(trace: &Trace) -> bool {
+    let ended = |event: &Event| matches!(event.what, What::Ended { .. });
+    trace.events.iter().any(ended)
 }
 
 async fn end(instance: &Instance, why: ExitReason) -> End {

@@ -38,8 +38,9 @@ fn search(kinds: &[Kind], cases: u64, offered: &[Profile]) -> Search {
         timeout_scale: 4.0,
         how: How {
             offered: offered.to_vec(),
-            chaos: false,
+            chaos: None,
         },
+        chaos: false,
     }
 }
 

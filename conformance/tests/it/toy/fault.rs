@@ -8,6 +8,8 @@ macro_rules! faults {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum Fault {
             $(#[doc = $sentence] $name,)+
+            /// A handshake that comes in pieces is refused; cases don't send any.
+            PiecesRefused,
             /// No mistake: no profile is offered.
             OffersNothing,
             /// No mistake: `state` alone is offered.
@@ -84,6 +86,7 @@ faults! {
     PendingIdFree: "The id of an insert that waits may be inserted anew.", "crdt.pending-id-taken", ["submit/", "crdt/"];
     MessageIdOfAll: "Message ids of different clients are mixed up.", "submit.scope", ["submit/"];
     UnknownFieldsCompared: "Unknown fields are part of an op's content.", "submit.content", ["submit/"];
+    CutForgetsIds: "Message ids and inserts of a client are forgotten when its connection breaks.", "submit.resend", ["submit/", "properties/lossy"];
     ForgetsWhenAlone: "Message ids are forgotten when the last connection ends.", "submit.resend", ["submit/", "session/"];
     RefusedIdBurnt: "The message id of a refused op counts as used.", "close.no-effect", ["submit/", "close/"];
 
@@ -109,6 +112,7 @@ faults! {
     AckTwice: "The ack is sent twice.", "session.ack-first", ["session/"];
     AckAfterResync: "The resync goes before the ack.", "session.ack-first", ["session/"];
     LiveBeforeSync: "The newest echo goes out once more before the sync.", "seq.from-baseline", ["sync/"];
+    JoinMissesEchoes: "Ops sequenced within 20 ms of a join are not echoed to who has joined.", "seq.fan-out", ["seq/", "sync/"];
     EarlyOpsLost: "Ops sent behind the hello without waiting are lost.", "session.early-ops", ["session/"];
 
     // Sequencing and fan-out.
@@ -331,4 +335,7 @@ faults! {
     SlowClosedEarly: "A client is closed as slow when 64 KiB wait for it.", "slow.floor", ["slow/"];
     SlowEndsAll: "A slow client ends every connection of its document.", "slow.alone", ["slow/"];
     SlowHoldsUp: "A slow client holds up the others.", "slow.no-delay", ["slow/"];
+    StalledCostsAll: "Beside a client that does not read, every 128th op takes 150 ms longer.", "slow.latency", ["slow/latency-one"];
+    StalledCostsEach: "For each client that does not read, every 128th op takes 8 ms longer.", "slow.latency", ["slow/latency-twenty"];
+    SlowClosedByCount: "After 19 clients of a document were closed as slow, none is any more.", "slow.ceiling", ["slow/latency-twenty"];
 }

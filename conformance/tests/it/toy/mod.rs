@@ -17,6 +17,7 @@ mod life;
 mod outbox;
 mod profiles;
 mod runs;
+mod stalled;
 mod sync;
 mod text;
 
