@@ -60,8 +60,6 @@ ids! {
     NEW_DOCUMENT = "session.new-document";
     /// No live echo before the sync is complete.
     SYNC_BEFORE_LIVE = "session.sync-before-live";
-    /// What was sent before a close frame counts.
-    SESSION_SENT_BEFORE_CLOSE = "session.sent-before-close";
     /// Seqs are dense, from 1.
     SEQ_DENSE = "seq.dense";
     /// A seq is one op, for all.

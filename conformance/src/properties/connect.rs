@@ -124,7 +124,6 @@ impl Play<'_> {
             .await?;
         let present = &mut self.members[member];
         present.link = Some(number);
-        present.links.push(number);
         present.has_joined = true;
         match back.breaks_after {
             Some(messages) => self.break_in_sync(member, number, messages).await,
@@ -195,10 +194,7 @@ impl Play<'_> {
             }
             Cut::Close => match link.close().await {
                 Err(_) if self.how.is_lossy() => {}
-                other => {
-                    other?;
-                    self.closed.insert(number);
-                }
+                other => other?,
             },
         }
         Ok(())
@@ -225,7 +221,6 @@ impl Play<'_> {
         self.read(member, usize::MAX);
         let seeded = self.members[member].replica.is_seeded && !was_seeded;
         self.activity.add_all(Count::Seeded, u64::from(seeded));
-        self.nothing_lost_at_close(member, number)?;
         // What was sent behind the hello without waiting is on its way.
         let document = self.document_of(member);
         let made = &self.documents[document].made;
@@ -237,30 +232,6 @@ impl Play<'_> {
             .filter(|place| !made[*place].sent_on.contains(&number));
         for place in unsent.collect::<Vec<_>>() {
             self.send(member, place)?;
-        }
-        Ok(())
-    }
-
-    /// What was sent before a close frame was accepted: a replay has shown all there is.
-    fn nothing_lost_at_close(&self, member: usize, number: usize) -> Result<(), Trouble> {
-        let document = &self.documents[self.document_of(member)];
-        let has_replay = self.links.get(&number).is_some_and(Link::was_replayed);
-        if !has_replay {
-            return Ok(());
-        }
-        for place in &self.members[member].replica.unconfirmed {
-            let made = &document.made[*place];
-            // Sent there alone: what was sent elsewhere, too, may lie before the replay.
-            let previous = self.members[member].links.iter().rev().nth(1);
-            let there_alone = previous.is_some_and(|link| made.sent_on == [*link]);
-            if there_alone && previous.is_some_and(|link| self.closed.contains(link)) {
-                let what = format!(
-                    "{} sent {} before its close frame, and the replay after it lacks the op",
-                    letter(member),
-                    made.submission.client_msg_id
-                );
-                return Err(Failure::breach(ids::SESSION_SENT_BEFORE_CLOSE, what).into());
-            }
         }
         Ok(())
     }

@@ -7,15 +7,12 @@ use std::path::{Path, PathBuf};
 use collab_spec::scenario::{Connections, Scenario, Step};
 use serde_json::{Value, json};
 
-use super::scenario::{End, Source};
+use super::scenario::{End, Source, names};
 use super::server::{self, Server};
 use super::shrink::{CONFIRMATIONS, Shrunk};
 use super::{How, judged};
 use crate::outcome::Failure;
 use crate::player;
-
-/// The folder of counterexamples, which is the first part of their ids.
-const FOLDER: &str = "found";
 
 /// A scenario that shows a fault.
 #[derive(Clone, Debug)]
@@ -46,7 +43,6 @@ pub async fn counterexample(
     let at = breach
         .frame
         .and_then(|frame| played.trace.events.get(frame));
-    let id = breach.requirement.replace('.', "-");
     let source = Source {
         trace: &played.trace,
         breach,
@@ -55,10 +51,7 @@ pub async fn counterexample(
             None => waiting,
         },
         offered: &how.offered,
-        names: (
-            format!("{FOLDER}/{id}-{}", shrunk.case.seed),
-            title(&breach.requirement, shrunk.case.seed),
-        ),
+        seed: shrunk.case.seed,
     };
     let trial = Trial {
         server,
@@ -82,7 +75,7 @@ pub async fn counterexample(
             return Some(trial.proven(scenario).await);
         }
         if let (None, Some(first)) = (&other, shown.into_iter().next()) {
-            other = Some(renamed(scenario, first));
+            other = Some(renamed(scenario, first, shrunk.case.seed));
         }
     }
     // It may show by another rule first, when messages are looked at in their order.
@@ -90,7 +83,8 @@ pub async fn counterexample(
 }
 
 /// The scenario as one about another requirement.
-fn renamed(mut scenario: Scenario, about: String) -> Scenario {
+fn renamed(mut scenario: Scenario, about: String, seed: u64) -> Scenario {
+    (scenario.id, scenario.title) = names(&about, seed);
     let before = scenario.requirements.first().cloned();
     for step in &mut scenario.steps {
         if let Step::Join {
@@ -111,10 +105,6 @@ fn renamed(mut scenario: Scenario, about: String) -> Scenario {
     scenario.requirements.retain(|own| *own != about);
     scenario.requirements.insert(0, about);
     scenario
-}
-
-fn title(requirement: &str, seed: u64) -> String {
-    format!("{requirement} holds in what the random history of seed {seed} came to")
 }
 
 impl Trial<'_> {

@@ -59,8 +59,6 @@ pub(super) struct Link {
     ack: Option<HelloAck>,
     is_synced: bool,
     has_snapshot: bool,
-    /// Whether the sync was a replay, one of nothing included.
-    was_replayed: bool,
     /// The greatest seq that has come.
     pub(super) top: u64,
     /// What has come and was not read.
@@ -117,7 +115,6 @@ impl Link {
             ack: None,
             is_synced: false,
             has_snapshot: false,
-            was_replayed: false,
             top: 0,
             arrived: VecDeque::new(),
             echoes: HashMap::new(),
@@ -139,11 +136,6 @@ impl Link {
     /// Whether the sync is complete, the presence snapshot included.
     pub(super) fn is_synced(&self) -> bool {
         self.is_synced && (self.has_snapshot || !self.is_on(Profile::Presence))
-    }
-
-    /// Whether the sync was a replay.
-    pub(super) fn was_replayed(&self) -> bool {
-        self.was_replayed
     }
 
     /// The last seq that the `hello` said to have seen.
@@ -288,7 +280,6 @@ impl Link {
                     if at_head && self.is_on(Profile::Resume) && ack.sync == Some(SyncKind::Replay)
                     {
                         self.is_synced = true;
-                        self.was_replayed = true;
                         self.top = ack.server_seq.value();
                     }
                 }
@@ -301,7 +292,6 @@ impl Link {
                 self.top = self.top.max(echo.server_seq.value());
                 if !self.is_synced && self.ack.is_some() && self.top >= self.head() {
                     self.is_synced = true;
-                    self.was_replayed = true;
                 }
                 if echo.origin_client_id == self.hello.client_id {
                     *self.echoes.entry(echo.client_msg_id.clone()).or_default() += 1;

@@ -4,7 +4,7 @@
 //! A plan whose steps all wait is played in one order only. Steps that do not wait let the server work
 //! at several things at once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use collab_spec::id::{ElementId, Name, ParentId};
 use collab_spec::message::Op;
@@ -81,8 +81,6 @@ pub(super) struct Play<'a> {
     /// Every connection that is open, by the number in which it came.
     pub(super) links: BTreeMap<usize, Link>,
     pub(super) activity: Activity,
-    /// The connections that ended with the closing handshake.
-    pub(super) closed: BTreeSet<usize>,
     /// The connection on which a wait was in vain last.
     pub(super) waited_on: Option<String>,
     /// The op whose echo was awaited last.
@@ -95,8 +93,6 @@ pub(super) struct Play<'a> {
 pub(super) struct Present {
     pub(super) replica: Replica,
     pub(super) link: Option<usize>,
-    /// All its connections until now.
-    pub(super) links: Vec<usize>,
     pub(super) has_joined: bool,
     pub(super) profiles: Vec<Profile>,
 }
@@ -110,7 +106,6 @@ impl<'a> Play<'a> {
         let present = |member: &super::plan::Member| Present {
             replica: Replica::new(member),
             link: None,
-            links: Vec::new(),
             has_joined: false,
             profiles: member.profiles.clone(),
         };
@@ -122,7 +117,6 @@ impl<'a> Play<'a> {
             members: plan.members.iter().map(present).collect(),
             links: BTreeMap::new(),
             activity: Activity::default(),
-            closed: BTreeSet::new(),
             waited_on: None,
             waited_for: None,
             connections: 0,

@@ -22,6 +22,9 @@ use crate::validate;
 /// What stands in a scenario for the id of its document.
 const DOC: &str = "${doc}";
 
+/// The folder of scenarios from histories, which is the first part of their ids.
+const FOLDER: &str = "found";
+
 /// How a scenario shows the fault at its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
@@ -40,8 +43,8 @@ pub(super) struct Source<'a> {
     /// The connection on which the fault showed, where it is known.
     pub(super) at_fault: Option<usize>,
     pub(super) offered: &'a [Profile],
-    /// The id of the scenario, and its title.
-    pub(super) names: (String, String),
+    /// The seed of the history.
+    pub(super) seed: u64,
 }
 
 /// Steps under way.
@@ -319,7 +322,7 @@ impl Script<'_> {
         }
         self.needs.remove(&Profile::Presence);
         let mut needs = self.needs.into_iter();
-        let (id, title) = self.source.names.clone();
+        let (id, title) = names(&about, self.source.seed);
         Scenario {
             schema: None,
             id,
@@ -397,6 +400,14 @@ impl Script<'_> {
             })
             .unwrap_or(false)
     }
+}
+
+/// The id and the title of a scenario by what it is about.
+pub(super) fn names(about: &str, seed: u64) -> (String, String) {
+    (
+        format!("{FOLDER}/{}-{seed}", about.replace('.', "-")),
+        format!("{about} holds, as it did not in the random history of seed {seed}"),
+    )
 }
 
 /// Which op of a barrier it is, where it is one.
