@@ -57,7 +57,8 @@ pub struct Pace {
     pub jitter: Duration,
     /// The most bytes a second; 0 is any.
     pub bytes_per_second: u64,
-    /// How many of the first bytes pass one by one.
+    /// How many of the first bytes behind the handshake pass one by one, and of the handshake the first 40
+    /// at most.
     pub dribbled: u64,
 }
 

@@ -20,6 +20,10 @@ const WAITING: usize = 32;
 /// How many parts of what may pass in a second pass at once.
 const PARTS: u64 = 50;
 
+/// How many bytes of a handshake come one by one at most. Libraries take a peer for an attacker that sends
+/// a whole one so.
+const HANDSHAKE: u64 = 40;
+
 /// Why a direction has stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stop {
@@ -40,6 +44,9 @@ pub(super) struct Lane {
     cut: Option<Cut>,
     numbers: Numbers,
     frames: Frames,
+    /// Where the handshake ends, once that has come.
+    opened: Option<u64>,
+    handshake: Frames,
     passed: u64,
     /// When the next bytes may pass.
     free: Instant,
@@ -52,6 +59,8 @@ impl Lane {
             cut: faults.cut.filter(|cut| cut.direction == direction),
             numbers: seed.of_part(direction as u64),
             frames: Frames::new(),
+            opened: None,
+            handshake: Frames::new(),
             passed: 0,
             free: Instant::now(),
         }
@@ -74,11 +83,23 @@ impl Lane {
         }
     }
 
+    fn look_for_end_of_handshake(&mut self, bytes: &[u8]) {
+        if self.opened.is_none() {
+            let (read, is_end) = self.handshake.read_to(0, bytes);
+            self.opened = is_end.then_some(self.passed + read as u64);
+        }
+    }
+
     /// How many of so many bytes pass at once.
     fn at_once(&self, count: usize) -> usize {
-        if self.passed < self.pace.dribbled {
-            return 1;
-        }
+        let dribbled = self.pace.dribbled;
+        let count = match self.opened {
+            _ if self.passed < dribbled.min(HANDSHAKE) => 1,
+            // Up to the end of the handshake.
+            Some(opened) if self.passed < opened => count.min((opened - self.passed) as usize),
+            Some(opened) if self.passed - opened < dribbled => 1,
+            _ => count,
+        };
         match self.pace.bytes_per_second / PARTS {
             _ if self.pace.bytes_per_second == 0 => count,
             part => count.min((part as usize).max(1)),
@@ -150,6 +171,7 @@ pub(super) async fn run(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, lane: &mu
         }
         while let Some((due, chunk)) = waiting.recv().await {
             wait_until(due).await;
+            lane.look_for_end_of_handshake(&chunk);
             let (pass, is_cut) = lane.up_to_cut(&chunk);
             let mut rest = &chunk[..pass];
             while !rest.is_empty() {
