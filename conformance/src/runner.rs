@@ -25,6 +25,7 @@ use crate::exec::{Exec, Instance, StartError};
 use crate::gate::{Gate, NoContact};
 use crate::monitor;
 use crate::outcome::Failure;
+use crate::proxy::Jitter;
 use crate::report;
 use crate::target::Target;
 use judge::{blank, judge, requirements, trim, worse};
@@ -76,6 +77,10 @@ pub struct Options {
     pub first_contact: FirstContact,
     /// Whose server it is.
     pub server: Server,
+    /// The seed of what cases choose at random; each has one of its own where there is none.
+    pub seed: Option<u64>,
+    /// What stands between the suite and the server, for the report.
+    pub jitter: Option<Jitter>,
 }
 
 /// Whose server is tested.
@@ -100,6 +105,8 @@ impl Default for Options {
             required: Vec::new(),
             first_contact: FirstContact::Required,
             server: Server::Elsewhere,
+            seed: None,
+            jitter: None,
         }
     }
 }
@@ -175,13 +182,15 @@ impl Session {
     /// The options by which the command reaches such a server again; none where the server ends with
     /// the run.
     pub fn again(&self) -> String {
-        match (&self.source, self.options.server) {
+        let server = match (&self.source, self.options.server) {
             (Source::Fleet(fleet), _) => report::server_options("", Some(&fleet.exec().report())),
             (Source::Target(target), Server::Elsewhere) => {
                 report::server_options(target.url(), None)
             }
             (Source::Target(_), Server::BuiltIn) => String::new(),
-        }
+        };
+        let jitter = self.options.jitter.map(|jitter| jitter.to_string());
+        report::with_jitter(server, jitter.as_deref())
     }
 
     /// Makes the first contact, unless the options skip it. Where the suite starts the server, it
@@ -334,9 +343,13 @@ impl Session {
         report
     }
 
+    fn context(&self, target: &Arc<Target>) -> Context {
+        Context::seeded(Arc::clone(target), self.patience(), self.options.seed)
+    }
+
     /// Plays a case against somebody's server.
     async fn play_at(&self, target: &Arc<Target>, case: &Case) -> CaseReport {
-        let context = Context::new(Arc::clone(target), self.patience());
+        let context = self.context(target);
         let Played { report, timed_out } = self.play_in(&context, case).await;
         if timed_out && self.options.first_contact == FirstContact::Required {
             self.gate.check_after(target, &case.id).await;
@@ -352,7 +365,7 @@ impl Session {
             Err(error) => return self.no_server(case, &error),
         };
         let instance = lease.instance();
-        let context = Context::new(Arc::clone(instance.target()), self.patience());
+        let context = self.context(instance.target());
         let played = self.play_in(&context, case).await;
         let report = match self.failed(instance, &played).await {
             Some(why) => {
@@ -372,7 +385,7 @@ impl Session {
             Ok(instance) => Arc::new(instance),
             Err(error) => return self.no_server(case, &error),
         };
-        let context = Context::with_server(&instance, self.patience());
+        let context = self.context(instance.target()).with_server(&instance);
         let played = self.play_in(&context, case).await;
         let failed = match context.server_instance() {
             Some(instance) => self.failed(&instance, &played).await,
@@ -403,7 +416,7 @@ impl Session {
         }
         let is_cut = |frame: &FrameReport| frame.from == Sender::Server && frame.kind == "end";
         let cut = played.report.frames.iter().any(is_cut);
-        if instance.is_failing().await || (cut && instance.is_ending().await) {
+        if instance.is_failing(cut).await {
             return Some(ExitReason::Died);
         }
         let is_asked = played.timed_out && self.options.first_contact == FirstContact::Required;
@@ -493,6 +506,7 @@ impl Session {
             target: self.url().to_owned(),
             started_at_ms: self.started_at.duration_since(UNIX_EPOCH).map_or(0, millis),
             duration_ms: millis(self.started.elapsed()),
+            jitter: self.options.jitter.map(|jitter| jitter.to_string()),
             profiles: self.offered().to_vec(),
             server: match &self.source {
                 Source::Target(_) => None,

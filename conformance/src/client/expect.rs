@@ -401,7 +401,7 @@ impl Client {
     }
 
     /// The next arrival but pongs.
-    pub(super) async fn receive(&mut self, awaited: &str, requirement: &str) -> Outcome<Incoming> {
+    pub(crate) async fn receive(&mut self, awaited: &str, requirement: &str) -> Outcome<Incoming> {
         let since = self.context.recorder().now();
         loop {
             let incoming = match self.kept.pop_front() {

@@ -53,7 +53,7 @@ fn cases(beginnings: &[&str]) -> Vec<Case> {
 
 fn exec(command: &str, scale: f64) -> Arc<Exec> {
     let like = Target::new("ws://127.0.0.1/ws").unwrap();
-    Exec::new(command, None, &like, scale).unwrap()
+    Arc::new(Exec::new(command, None, &like, scale).unwrap())
 }
 
 /// The report on a toy, of some cases.
@@ -118,6 +118,27 @@ fn a_server_is_started_by_port_or_by_its_line_and_ends_with_the_run() {
         let address = report.target.strip_prefix("ws://").unwrap();
         let address = address.strip_suffix("/ws").unwrap();
         assert!(std::net::TcpStream::connect(address).is_err());
+    }
+}
+
+#[test]
+fn jitter_stands_between_the_suite_and_each_server() {
+    // Each turn takes up to 400 ms, and 200 on the average.
+    let jitter = ["--jitter", "200", "--exact", "session/early-op"];
+    let exec = format!("'{SUITE}' serve --port {{port}}");
+    let output = suite(&exec, &jitter);
+    assert_eq!(output.status.code(), Some(0), "{}", words(&output));
+    let builtin = Command::new(SUITE)
+        .arg("run")
+        .args(jitter)
+        .output()
+        .unwrap();
+    assert_eq!(builtin.status.code(), Some(0), "{}", words(&builtin));
+    for output in [output, builtin] {
+        let text = words(&output);
+        let took = text.rsplit("finished in ").next().unwrap();
+        let took: f64 = took.split('s').next().unwrap().parse().unwrap();
+        assert!(took > 0.2, "{text}");
     }
 }
 

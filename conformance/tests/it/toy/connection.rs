@@ -18,7 +18,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use super::document::{Document, Member, Refusal};
 use super::outbox::Outbox;
 use super::profiles::On;
-use super::{Fault, Toy, runs};
+use super::{Fault, Toy, misreads, runs};
 
 type Socket = WebSocketStream<TcpStream>;
 type Shared = Arc<Mutex<Document>>;
@@ -40,6 +40,9 @@ pub(super) async fn serve(toy: &Arc<Toy>, mut stream: TcpStream) {
     let _ = stream.set_nodelay(true);
     let mut start = [0; 8];
     while matches!(stream.peek(&mut start).await, Ok(1..=7)) {
+        if toy.has(Fault::PiecesRefused) {
+            return;
+        }
         tokio::task::yield_now().await;
     }
     if start.starts_with(b"GET /hea") {
@@ -266,6 +269,10 @@ impl Session<'_> {
         let Some((document, _, _)) = &self.joined else {
             return;
         };
+        if let Some(Fault::StalledCostsAll | Fault::StalledCostsEach) = self.toy.fault {
+            let late = document.lock().unwrap().lateness();
+            tokio::time::sleep(late).await;
+        }
         let holds_up = self.has(Fault::SlowHoldsUp);
         loop {
             let stalled = |outbox: &Outbox| {
@@ -306,7 +313,8 @@ impl Session<'_> {
     }
 
     fn text(&mut self, text: &str) -> Result<(), Refusal> {
-        let Ok(mut value) = serde_json::from_str::<Value>(text) else {
+        let text = misreads::text(text, self.toy.fault);
+        let Ok(mut value) = serde_json::from_str::<Value>(&text) else {
             let code = if self.has(Fault::NotJsonNormal) {
                 1000
             } else {
@@ -314,6 +322,7 @@ impl Session<'_> {
             };
             return Err((code, "not JSON"));
         };
+        misreads::value(&mut value, self.toy.fault)?;
         if self.has(Fault::FloatsTaken) {
             truncate(&mut value);
         }
@@ -370,6 +379,7 @@ impl Session<'_> {
                     client_id: client_id.clone(),
                     outbox,
                     on: On::default(),
+                    joined: Instant::now(),
                 };
                 self.on = document.lock().unwrap().join(&doc_id, &hello, member)?;
                 self.joined = Some((document, doc_id, client_id));
@@ -383,6 +393,9 @@ impl Session<'_> {
             (ClientMessage::PresenceUpdate(update), Some((document, doc_id, client_id))) => {
                 let own =
                     update.doc_id.as_str() == doc_id && update.client_id.as_str() == client_id;
+                if self.has(Fault::PresenceSizeEarly) {
+                    document.lock().unwrap().check_state(&value)?;
+                }
                 if !own && !self.has(Fault::PresenceOfAnyone) {
                     return Err((1008, "presence of another"));
                 }

@@ -14,9 +14,11 @@ mod document;
 mod elements;
 mod fault;
 mod life;
+mod misreads;
 mod outbox;
 mod profiles;
 mod runs;
+mod stalled;
 mod sync;
 mod text;
 
