@@ -129,9 +129,18 @@ pub(crate) struct Run {
     /// Name the cases that would be played
     #[arg(long)]
     pub(crate) list: bool,
+    /// Let bytes come up to so many ms later
+    #[arg(long, value_name = "MS[:SEED]")]
+    pub(crate) jitter: Option<String>,
     /// Play each case so often
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) repeat: usize,
+    /// Fail where a SHOULD is broken, too
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// End with the first case that fails, quick ones first
+    #[arg(long)]
+    pub(crate) fail_fast: bool,
     /// Cases played at once
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub(crate) test_threads: usize,
@@ -186,6 +195,9 @@ pub(crate) struct Properties {
     /// Play only this kind of history (repeatable)
     #[arg(long, value_name = "NAME")]
     pub(crate) kind: Vec<String>,
+    /// Cut, delay and throttle connections on their way
+    #[arg(long)]
+    pub(crate) chaos: bool,
     /// Histories played at once
     #[arg(long, value_name = "N", default_value_t = 4)]
     pub(crate) test_threads: usize,

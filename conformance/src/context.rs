@@ -17,6 +17,7 @@ use crate::exec::Instance;
 use crate::http;
 use crate::ids;
 use crate::outcome::{Failure, Outcome};
+use crate::proxy::Proxy;
 use crate::recorder::Recorder;
 use crate::target::Target;
 use crate::trace::{Trace, What};
@@ -24,6 +25,9 @@ use crate::wire::{Buffers, Outgoing, Phase, Wire};
 
 /// How long one wait may take, before it is scaled.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What part of it is waited through a proxy that may swallow what is waited for.
+const HASTE: f64 = 0.2;
 
 /// How long all waits of one case may take together, before it is scaled.
 const CASE_PATIENCE: Duration = Duration::from_secs(120);
@@ -55,6 +59,8 @@ struct Inner {
     barrier_lamport: AtomicU64,
     msg_id: AtomicU64,
     wires: Mutex<Vec<Arc<Wire>>>,
+    /// What connections go through, where they do; it ends with the context.
+    proxy: Mutex<Option<Arc<Proxy>>>,
 }
 
 impl Context {
@@ -80,6 +86,7 @@ impl Context {
             barrier_lamport: AtomicU64::new(FIRST_BARRIER_LAMPORT),
             msg_id: AtomicU64::new(0),
             wires: Mutex::default(),
+            proxy: Mutex::default(),
         };
         Self {
             inner: Arc::new(inner),
@@ -109,7 +116,19 @@ impl Context {
 
     /// How long one wait may take.
     pub fn patience(&self) -> Duration {
-        self.scaled(PATIENCE)
+        let haste = match lock(&self.inner.proxy).is_some() {
+            true => HASTE,
+            false => 1.0,
+        };
+        self.scaled(PATIENCE).mul_f64(haste)
+    }
+
+    /// Lets later connections go through a proxy that may harm them. Waits are shorter from now on, since
+    /// what it has swallowed never comes.
+    pub(crate) fn go_through(&self, proxy: Arc<Proxy>) {
+        let target = proxy.target(&self.target());
+        *lock(&self.inner.target) = Arc::new(target);
+        *lock(&self.inner.proxy) = Some(proxy);
     }
 
     /// What every deadline is multiplied by.

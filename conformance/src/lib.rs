@@ -25,6 +25,7 @@ pub mod outcome;
 pub mod pattern;
 pub mod player;
 pub mod properties;
+pub mod proxy;
 pub mod recorder;
 pub mod report;
 pub mod runner;
@@ -63,7 +64,7 @@ pub async fn run(
         .for_each_concurrent(concurrency, |case| {
             let session = Arc::clone(&session);
             async move {
-                session.play(&case).await;
+                session.play_unless_failed(&case).await;
             }
         })
         .await;

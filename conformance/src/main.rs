@@ -15,6 +15,7 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 use collab_conformance::case::{self, Case};
 use collab_conformance::mimic::{self, Arguments};
+use collab_conformance::proxy::Jitter;
 use collab_conformance::runner::{Options, Server, Session};
 use collab_conformance::{catalog, files, report};
 use collab_spec::profile::Profile;
@@ -22,6 +23,7 @@ use collab_spec::report::ExitReason;
 use tokio::runtime::Runtime;
 
 use crate::cli::{Cli, Command, Run, Scenarios};
+use crate::properties_command::random_seed;
 
 const PASSED: u8 = 0;
 const SERVER_FAILED: u8 = 1;
@@ -141,8 +143,9 @@ fn run(arguments: &Run, cases: &[Case]) -> Result<u8, Stop> {
     }
     check_report_path(arguments.report.as_deref())?;
     let runtime = Runtime::new().map_err(|error| Stop(HARNESS, error.to_string()))?;
-    let source = arguments.reach.source(&runtime, arguments.list)?;
-    let (servers, _leash) = source.servers();
+    let jitter = options.jitter;
+    let source = arguments.reach.source(&runtime, jitter, arguments.list)?;
+    let (servers, _kept) = source.servers();
     let session = Arc::new(Session::new(servers, options));
     if !arguments.list {
         runtime
@@ -199,7 +202,8 @@ fn finish(arguments: &Run, session: &Session, cases: &[Case]) -> Result<u8, Stop
     let summary = &results.summary;
     let exits = results.server.iter().flat_map(|server| &server.exits);
     let has_failed = exits.map(|exit| exit.why).any(ExitReason::is_failure);
-    if summary.fail > 0 || has_failed || !lacking.is_empty() {
+    let has_warned = arguments.strict && summary.warn > 0;
+    if summary.fail > 0 || has_warned || has_failed || !lacking.is_empty() {
         return Ok(SERVER_FAILED);
     }
     if summary.error > 0 {
@@ -221,14 +225,20 @@ fn options(arguments: &Run) -> Result<Options, Stop> {
     if arguments.test_threads == 0 {
         return usage("--test-threads 0 plays nothing; write 1 or more".to_owned());
     }
+    let jitter = arguments.jitter.as_deref();
+    let jitter = jitter.map(|text| Jitter::read(text, random_seed()));
+    let jitter = jitter.transpose().map_err(|why| Stop(USAGE, why))?;
     Ok(Options {
         timeout_scale: scale,
         concurrency: arguments.test_threads,
         // A list names each case once.
         repeat: if arguments.list { 1 } else { arguments.repeat },
+        fail_fast: arguments.fail_fast,
+        strict: arguments.strict,
         profiles: profiles(&arguments.profile)?,
         required: profiles(&arguments.require_profile)?,
         seed: arguments.seed,
+        jitter,
         ..Options::default()
     })
 }

@@ -4,6 +4,7 @@
 //! look at its trace. Deliberately absent: choices that depend on anything but the seed.
 
 pub mod activity;
+mod chaos;
 mod check;
 mod connect;
 pub mod counterexample;
@@ -18,6 +19,7 @@ mod replica;
 mod right;
 mod scenario;
 pub mod search;
+pub mod server;
 pub mod shrink;
 mod wait;
 
@@ -36,6 +38,7 @@ use crate::outcome::{Failure, Outcome};
 use crate::trace::{Event, Trace, What};
 use activity::Activity;
 use plan::Plan;
+use server::End;
 
 /// What came of a plan.
 #[derive(Clone, Debug)]
@@ -52,9 +55,24 @@ pub struct Played {
     pub trace: Trace,
     /// What was brought about.
     pub activity: Activity,
+    /// How the server failed as a whole, where it did.
+    pub end: Option<End>,
 }
 
 impl Played {
+    /// Nothing was played.
+    fn nothing(why: String) -> Self {
+        Self {
+            breaches: Vec::new(),
+            harness: Some(why),
+            timed_out: false,
+            waited_on: None,
+            trace: Trace::default(),
+            activity: Activity::default(),
+            end: None,
+        }
+    }
+
     /// The first MUST that the server broke.
     pub fn broken(&self) -> Option<&Breach> {
         self.breaches.iter().find(|breach| binds(breach))
@@ -70,14 +88,14 @@ pub(crate) fn binds(breach: &Breach) -> bool {
 ///
 /// Errors: what the trace alone does not show.
 pub async fn play_here(plan: &Plan, context: &Context, how: &How) -> Outcome {
-    let result = play::play(plan, context, how, &mut Activity::default()).await;
+    let result = chaos::play(plan, context, how, &mut Activity::default()).await;
     result.map_err(|stopped| stopped.failure)
 }
 
 /// Plays a plan in a context of its own, and judges its trace.
 pub async fn play(plan: &Plan, context: &Context, how: &How) -> Played {
     let mut activity = Activity::default();
-    let result = play::play(plan, context, how, &mut activity).await;
+    let result = chaos::play(plan, context, how, &mut activity).await;
     match &result {
         Ok(()) => context.farewell().await,
         Err(_) => context.abandon_all().await,
@@ -93,7 +111,10 @@ pub async fn play(plan: &Plan, context: &Context, how: &How) -> Played {
         .and_then(|stopped| due_since(stopped, &trace));
     let failure = stopped.map(|stopped| stopped.failure);
     let timed_out = matches!(&failure, Some(Failure::Breach(fault)) if fault.timed_out);
-    let (breaches, harness) = judged(failure, due, &trace);
+    let (mut breaches, harness) = judged(failure, due, &trace);
+    if how.is_lossy() {
+        breaches.retain(|breach| !chaos::is_of_the_network(breach, &trace));
+    }
     Played {
         breaches,
         harness,
@@ -101,6 +122,7 @@ pub async fn play(plan: &Plan, context: &Context, how: &How) -> Played {
         waited_on,
         trace,
         activity,
+        end: None,
     }
 }
 

@@ -1,19 +1,21 @@
 //! The command `collab-conformance properties`: what is printed, and exit codes.
 
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use collab_conformance::properties::counterexample::counterexample;
+use collab_conformance::properties::counterexample::{Counterexample, counterexample};
 use collab_conformance::properties::search::{Case, Findings, Search};
-use collab_conformance::properties::shrink::{CONFIRMATIONS, shrink};
+use collab_conformance::properties::server::{End, Server};
+use collab_conformance::properties::shrink::{CONFIRMATIONS, Shrunk, shrink};
 use collab_conformance::properties::{How, Kind};
 use collab_conformance::report;
-use collab_conformance::target::Target;
 use collab_spec::profile::Profile;
 use tokio::runtime::Runtime;
 
-use crate::cli::Properties;
-use crate::reach::random_seed;
+use crate::cli::{Properties, Reach};
+use crate::reach::Source;
 use crate::{HARNESS, PASSED, SERVER_FAILED, Stop, USAGE, names};
 
 pub(crate) fn run(arguments: &Properties) -> Result<u8, Stop> {
@@ -24,8 +26,16 @@ pub(crate) fn run(arguments: &Properties) -> Result<u8, Stop> {
         return Err(Stop(USAGE, sentence.to_owned()));
     }
     let runtime = Runtime::new().map_err(|error| Stop(HARNESS, error.to_string()))?;
-    let met = arguments.reach.meet(&runtime)?;
-    let (target, offered) = (Arc::clone(&met.target), met.offered.clone());
+    let reach = &arguments.reach;
+    let (server, _leash) = match reach.source(&runtime, None, false)? {
+        Source::Target(target, _) => (Server::from(Arc::new(target)), None),
+        Source::Exec(exec, leash) => {
+            let started = runtime.block_on(Server::start(&exec));
+            let server = started.map_err(|error| reach.unreachable("", &error.to_string()))?;
+            (server, Some(leash))
+        }
+    };
+    let offered = runtime.block_on(offered(&server, reach))?;
     let search = Search {
         seed: arguments.seed.unwrap_or_else(random_seed),
         cases: arguments.cases,
@@ -35,15 +45,32 @@ pub(crate) fn run(arguments: &Properties) -> Result<u8, Stop> {
         timeout_scale: scale,
         how: How {
             offered,
-            chaos: false,
+            chaos: None,
         },
+        chaos: arguments.chaos,
     };
+    // For whom it takes too long.
+    eprintln!("histories from seed {} on", search.seed);
     let started = Instant::now();
-    let findings = runtime.block_on(search.run(&target));
-    match &findings.fault {
-        Some(case) => show_fault(arguments, &search, case, &target, &runtime),
-        None => without_fault(&search, &findings, started, arguments.verbose),
+    let findings = runtime.block_on(search.run(&server));
+    let code = match &findings.fault {
+        Some(case) => runtime.block_on(show_fault(arguments, &search, case, &server))?,
+        None => without_fault(arguments, &search, &findings, started)?,
+    };
+    match runtime.block_on(server.stop()) {
+        Some(exit) if code == PASSED => {
+            eprintln!("error: the server did not end as told ({})", exit.status);
+            Ok(SERVER_FAILED)
+        }
+        _ => Ok(code),
     }
+}
+
+/// The profiles that the server offers.
+async fn offered(server: &Server, reach: &Reach) -> Result<Vec<Profile>, Stop> {
+    let target = server.target().await;
+    let target = target.map_err(|why| reach.unreachable("", &why))?;
+    reach.offered(&target).await
 }
 
 fn kinds(given: &[String]) -> Result<Vec<Kind>, Stop> {
@@ -69,9 +96,9 @@ fn playable(kinds: Vec<Kind>, offered: &[Profile]) -> Result<Vec<Kind>, Stop> {
     let (playable, other): (Vec<Kind>, Vec<Kind>) =
         kinds.into_iter().partition(|kind| possible.contains(kind));
     for kind in &other {
-        let needs = names(kind.needs());
+        let profiles = names(kind.profiles());
         eprintln!(
-            "not played: {} (it needs the profiles {needs})",
+            "not played: {} (the server offers none of the profiles {profiles})",
             kind.name()
         );
     }
@@ -84,28 +111,37 @@ fn playable(kinds: Vec<Kind>, offered: &[Profile]) -> Result<Vec<Kind>, Stop> {
     }
 }
 
+/// Every `RandomState` has keys of its own, from the system's randomness.
+pub(crate) fn random_seed() -> u64 {
+    // Short enough to be typed.
+    RandomState::new().build_hasher().finish() % 1_000_000_000
+}
+
 fn without_fault(
+    arguments: &Properties,
     search: &Search,
     findings: &Findings,
     started: Instant,
-    verbose: bool,
 ) -> Result<u8, Stop> {
-    if verbose {
+    if arguments.verbose {
         println!("{}", findings.all_activity());
     }
-    println!(
-        "{} histories from seed {} on went right in {:.1} s",
-        findings.cases,
-        search.seed,
-        started.elapsed().as_secs_f64()
-    );
+    let took = started.elapsed().as_secs_f64();
+    let seed = search.seed;
+    if (findings.cases, arguments.seed) == (1, Some(seed)) {
+        // One history that somebody asks for is played for its own sake.
+        println!("the history of seed {seed} went right in {took:.1} s");
+        return Ok(PASSED);
+    }
+    let count = findings.cases;
+    println!("{count} histories from seed {seed} on went right in {took:.1} s");
     let lacking = findings.lacking();
     for (kind, counts) in &lacking {
         for count in counts {
             eprintln!("error: {} had no {}", kind.name(), count.words());
         }
     }
-    match lacking.is_empty() && findings.cases > 0 {
+    match lacking.is_empty() && count > 0 {
         true => Ok(PASSED),
         false => Err(Stop(
             USAGE,
@@ -115,66 +151,94 @@ fn without_fault(
 }
 
 /// Makes a fault small, and says what it is.
-fn show_fault(
+async fn show_fault(
     arguments: &Properties,
     search: &Search,
     case: &Case,
-    target: &Arc<Target>,
-    runtime: &Runtime,
+    server: &Server,
 ) -> Result<u8, Stop> {
-    let url = match arguments.reach.again() {
-        again if again.is_empty() => again,
-        again => format!(" {again}"),
-    };
+    let reach = arguments.reach.again();
     let again = format!(
-        "collab-conformance properties{url} --kind {} --seed {} --cases 1",
+        "  To play the history as it was:\n    {} --kind {} --seed {} --cases 1{}",
+        command("properties", &reach),
         case.kind.name(),
-        case.seed
+        case.seed,
+        if search.chaos { " --chaos" } else { "" }
     );
     if case.played.broken().is_none() {
-        print!("{}", report::failure_text(&case.report()));
-        println!("\n  To play it again:\n    {again}");
+        println!("{}\n{again}", report::failure_text(&case.report()));
         return Ok(HARNESS);
     }
+    if let Some(End::Silent) = case.played.end {
+        let silent = "  The server does not answer any more, so nothing smaller is tried.";
+        let failure = report::failure_text(&case.report());
+        println!("{failure}\n{silent}\n\n{again}");
+        return Ok(SERVER_FAILED);
+    }
     let within = Duration::from_secs(arguments.shrink_secs);
-    let (how, scale) = (&search.how, search.timeout_scale);
-    let shrunk = runtime.block_on(shrink(case, target, how, scale, within));
-    let found = runtime.block_on(counterexample(&shrunk, target, how, scale));
-    print!("{}", report::failure_text(&shrunk.case.report()));
-    println!(
-        "\n  The history, {} of its {} steps left after {} tries; {}:",
+    let how = &match search.chaos {
+        true => search.plainest_how(case, server).await,
+        false => search.how.clone(),
+    };
+    let scale = search.timeout_scale;
+    let shrunk = shrink(case, server, how, scale, within).await;
+    let found = counterexample(&shrunk, server, how, scale).await;
+    let scenario = match &found {
+        None => "  No scenario shows it by itself: it may need two things at once.\n".to_owned(),
+        Some(found) => scenario_text(found, arguments.out.as_deref(), &reach)?,
+    };
+    let failure = report::failure_text(&shrunk.case.report());
+    println!("{failure}\n{}\n{scenario}", history_text(case, &shrunk));
+    if shrunk.confirmed == 0 && search.concurrency > 1 {
+        println!(
+            "  Alone it does not go wrong again: it may take others at the same time. With\n  \
+             --test-threads 1 there are none.\n"
+        );
+    }
+    println!("{again}");
+    Ok(SERVER_FAILED)
+}
+
+/// A history made small.
+fn history_text(case: &Case, shrunk: &Shrunk) -> String {
+    format!(
+        "  The history, {} of its {} steps left after {} tries; {}:\n{}",
         shrunk.case.plan.steps.len(),
         case.plan.steps.len(),
         shrunk.tries,
-        confirmation(shrunk.confirmed)
-    );
-    indented(&shrunk.case.plan.to_string());
-    match found {
-        None => println!("\n  No scenario shows it by itself: it may need two things at once."),
-        Some(found) => {
-            println!(
-                "\n  A scenario of {} steps that shows it by itself; {}:",
-                found.scenario.steps.len(),
-                confirmation(found.confirmed)
-            );
-            match &arguments.out {
-                None => indented(&found.text()),
-                Some(folder) => {
-                    let path = found.write(folder).map_err(|error| Stop(HARNESS, error))?;
-                    let path = path.display();
-                    println!("    collab-conformance run{url} --scenario {path}");
-                }
-            }
+        confirmation(shrunk.confirmed),
+        indented(&shrunk.case.plan.to_string())
+    )
+}
+
+/// A scenario, written into a file where there is a folder for it.
+fn scenario_text(
+    found: &Counterexample,
+    folder: Option<&Path>,
+    reach: &str,
+) -> Result<String, Stop> {
+    let scenario = match folder {
+        None => {
+            let text = indented(&found.text());
+            format!("{text}  With --out DIR it is written into a file.\n")
         }
-    }
-    if shrunk.confirmed == 0 && search.concurrency > 1 {
-        println!(
-            "\n  Alone it does not go wrong again: it may take others at the same time. With\n  \
-             --test-threads 1 there are none."
-        );
-    }
-    println!("\n  To play the history as it was:\n    {again}");
-    Ok(SERVER_FAILED)
+        Some(folder) => {
+            let path = found.write(folder).map_err(|error| Stop(HARNESS, error))?;
+            let option = report::option("--scenario", &path.display().to_string());
+            format!("    {} {option}\n", command("run", reach))
+        }
+    };
+    Ok(format!(
+        "  A scenario of {} steps that shows it by itself; {}:\n{scenario}",
+        found.scenario.steps.len(),
+        confirmation(found.confirmed)
+    ))
+}
+
+/// The command with the options that reach the server.
+fn command(name: &str, reach: &str) -> String {
+    let words = ["collab-conformance", name, reach];
+    words.join(" ").trim_end().to_owned()
 }
 
 fn confirmation(times: u32) -> String {
@@ -184,8 +248,6 @@ fn confirmation(times: u32) -> String {
     }
 }
 
-fn indented(text: &str) {
-    for line in text.lines() {
-        println!("    {line}");
-    }
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("    {line}\n")).collect()
 }

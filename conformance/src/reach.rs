@@ -1,12 +1,12 @@
 //! How the command reaches the server under test: by a URL, by starting it, or as the built-in one.
 
 use std::future::Future;
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io;
 use std::sync::Arc;
 
 use collab_conformance::exec::{Exec, Instance, Leash};
 use collab_conformance::gate::{self, NoContact};
+use collab_conformance::proxy::{Jitter, Proxy};
 use collab_conformance::report;
 use collab_conformance::runner::Servers;
 use collab_conformance::target::{Target, TargetError};
@@ -20,19 +20,34 @@ use crate::{HARNESS, INTERRUPTED, PASSED, SERVER_FAILED, Stop, USAGE};
 
 /// Where the servers under test come from.
 pub(crate) enum Source {
-    /// Somebody runs one.
-    Target(Target),
+    /// Somebody runs one, perhaps behind a proxy, which ends when it is dropped.
+    Target(Target, Option<Proxy>),
     /// The suite starts them, and ends them when the leash is dropped.
     Exec(Arc<Exec>, Leash),
 }
 
+/// What ends with the run: what the suite has started, and the proxy.
+#[derive(Default)]
+pub(crate) struct Kept {
+    _leash: Option<Leash>,
+    _proxy: Option<Proxy>,
+}
+
 impl Source {
-    /// The servers of a run, and what ends those that the suite has started.
-    pub(crate) fn servers(self) -> (Servers, Option<Leash>) {
-        match self {
-            Self::Target(target) => (target.into(), None),
-            Self::Exec(exec, leash) => (exec.into(), Some(leash)),
-        }
+    /// The servers of a run, and what has to stay as long as it.
+    pub(crate) fn servers(self) -> (Servers, Kept) {
+        let mut kept = Kept::default();
+        let servers = match self {
+            Self::Target(target, proxy) => {
+                kept._proxy = proxy;
+                target.into()
+            }
+            Self::Exec(exec, leash) => {
+                kept._leash = Some(leash);
+                exec.into()
+            }
+        };
+        (servers, kept)
     }
 }
 
@@ -45,17 +60,11 @@ pub(crate) struct Met {
     _ends: Option<(Instance, Leash)>,
 }
 
-/// Some number, short enough to be typed.
-pub(crate) fn random_seed() -> u64 {
-    // Every `RandomState` has keys of its own, from the system's randomness.
-    RandomState::new().build_hasher().finish() % 1_000_000_000
-}
-
 impl Reach {
     /// Reaches one server, starting it where that is asked for, and makes the first contact.
     pub(crate) fn meet(&self, runtime: &Runtime) -> Result<Met, Stop> {
-        let (target, ends) = match self.source(runtime, false)? {
-            Source::Target(target) => (Arc::new(target), None),
+        let (target, ends) = match self.source(runtime, None, false)? {
+            Source::Target(target, _) => (Arc::new(target), None),
             Source::Exec(exec, leash) => {
                 let instance = runtime.block_on(exec.start());
                 let instance =
@@ -63,12 +72,18 @@ impl Reach {
                 (Arc::clone(instance.target()), Some((instance, leash)))
             }
         };
-        match runtime.block_on(gate::first_contact(&target, self.scale()?)) {
-            Ok(offered) => Ok(Met {
-                target,
-                offered: offered.into_iter().collect(),
-                _ends: ends,
-            }),
+        let offered = runtime.block_on(self.offered(&target))?;
+        Ok(Met {
+            target,
+            offered,
+            _ends: ends,
+        })
+    }
+
+    /// Makes the first contact: the profiles that the server offers.
+    pub(crate) async fn offered(&self, target: &Arc<Target>) -> Result<Vec<Profile>, Stop> {
+        match gate::first_contact(target, self.scale()?).await {
+            Ok(offered) => Ok(offered.into_iter().collect()),
             Err(NoContact::NoServer(why)) => Err(self.unreachable(target.url(), &why)),
             Err(NoContact::WrongServer(why)) => {
                 let sentence = format!("the first contact failed: {why}");
@@ -82,9 +97,14 @@ impl Reach {
         self.url.is_none() && self.exec.is_none()
     }
 
-    /// Where the servers come from. The built-in one is started, unless `is_idle`: then nobody asks
-    /// anything of it.
-    pub(crate) fn source(&self, runtime: &Runtime, is_idle: bool) -> Result<Source, Stop> {
+    /// Where the servers come from, and what delays the way to them. The built-in one is started, unless
+    /// `is_idle`: then nobody asks anything of it.
+    pub(crate) fn source(
+        &self,
+        runtime: &Runtime,
+        jitter: Option<Jitter>,
+        is_idle: bool,
+    ) -> Result<Source, Stop> {
         let url = match (&self.url, &self.exec) {
             (Some(url), None) => url.clone(),
             (None, None) if !is_idle => built_in_server(runtime)?,
@@ -98,11 +118,21 @@ impl Reach {
         if let Some(path) = &self.ca_file {
             target = target.with_authorities(path).map_err(usage)?;
         }
+        let plan = jitter.map(Jitter::plan);
         let Some(command) = &self.exec else {
-            return Ok(Source::Target(target));
+            let Some(plan) = plan else {
+                return Ok(Source::Target(target, None));
+            };
+            let proxy = runtime.block_on(Proxy::start(&target.authority(), plan));
+            let proxy = proxy.map_err(|error| Stop(HARNESS, error.to_string()))?;
+            return Ok(Source::Target(proxy.target(&target), Some(proxy)));
         };
         let exec =
             Exec::new(command, self.url.as_deref(), &target, self.scale()?).map_err(usage)?;
+        let exec = Arc::new(match plan {
+            Some(plan) => exec.through(plan),
+            None => exec,
+        });
         let _guard = runtime.enter();
         let told = told_to_end().map_err(|error| Stop(HARNESS, error.to_string()))?;
         let ended = Arc::clone(&exec);

@@ -102,8 +102,19 @@ pub fn reach_options(url: Option<&str>, command: Option<&str>) -> String {
     given.collect::<Vec<_>>().join(" ")
 }
 
+/// The options with the one that delays bytes, where they were delayed.
+pub(crate) fn with_jitter(options: String, jitter: Option<&str>) -> String {
+    let jitter = jitter.map(|jitter| option("--jitter", jitter));
+    let given = Some(options).filter(|options| !options.is_empty());
+    given
+        .into_iter()
+        .chain(jitter)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
 /// An option as a shell takes it.
-fn option(name: &str, value: &str) -> String {
+pub fn option(name: &str, value: &str) -> String {
     // What can't be quoted is shown as it is.
     match shlex::try_quote(value) {
         Ok(quoted) => format!("{name} {quoted}"),
@@ -120,6 +131,7 @@ pub fn summary_text(report: &Report) -> String {
         .filter(|case| case.verdict == Verdict::Warn);
     for case in warned {
         let server = server_options(&report.target, report.server.as_ref());
+        let server = with_jitter(server, report.jitter.as_deref());
         let _ = write!(text, "\nwarning: {}", case_text(case, &server));
     }
     repeated(&mut text, report);
@@ -177,6 +189,12 @@ pub fn summary_text(report: &Report) -> String {
         report.duration_ms % 1000 / 100,
         report.target
     );
+    if let Some(jitter) = &report.jitter {
+        let _ = writeln!(
+            text,
+            "        with bytes that came late, by --jitter {jitter}"
+        );
+    }
     text
 }
 

@@ -25,6 +25,9 @@ pub struct Report {
     pub started_at_ms: u64,
     /// How long the run took, in milliseconds.
     pub duration_ms: u64,
+    /// How late bytes came on purpose, as `--jitter` takes it: `MS:SEED`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jitter: Option<String>,
     /// The profiles that the server offers, as the first contact found; none where there was none.
     #[serde(default)]
     pub profiles: Vec<Profile>,

@@ -16,6 +16,7 @@ mod runs;
 mod session;
 mod shutdown;
 mod slow;
+mod stalled;
 mod state;
 mod submit;
 mod sync;
@@ -40,6 +41,7 @@ pub(crate) fn all() -> Vec<Case> {
         session::cases(),
         shutdown::cases(),
         slow::cases(),
+        stalled::cases(),
         state::cases(),
         submit::cases(),
         sync::cases(),

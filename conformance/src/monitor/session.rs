@@ -129,8 +129,9 @@ impl Listener<'_> {
         };
         if *doc_id != hello.doc_id {
             let what = format!(
-                "a message of the document {doc_id:?} came, not of {:?}",
-                hello.doc_id
+                "a message of the document {:?} came, not of {:?}",
+                doc_id.as_str(),
+                hello.doc_id.as_str()
             );
             self.wrong(requirement, event, what);
         }

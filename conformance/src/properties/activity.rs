@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use collab_spec::profile::Profile;
+
 macro_rules! counts {
     ($($name:ident: $words:literal;)+) => {
         /// Something that a random history is to bring about.
@@ -26,6 +28,7 @@ macro_rules! counts {
 counts! {
     Ops: "ops";
     Siblings: "inserts at one place whose authors had not seen each other";
+    Pastes: "inserts of a paste";
     UnderTombstones: "inserts under tombstones";
     DeletedAgain: "deletes of tombstones";
     Waited: "ops that came before what they depend on";
@@ -53,7 +56,26 @@ counts! {
     Shown: "cursors shown";
     SharedNames: "client_msg_ids that are used in several documents by one client_id";
     Reconnected: "connections that broke without being asked to";
+    ReplaysCompared: "replays to newcomers at the end";
     Compared: "texts compared with the oracle's";
+}
+
+impl Count {
+    /// The profile without which it can't be brought about.
+    pub fn profile(self) -> Option<Profile> {
+        match self {
+            Self::AtHead | Self::WrongEpochs => Some(Profile::Resume),
+            Self::Seeded => Some(Profile::State),
+            Self::Runs | Self::SplitRuns | Self::InsideRuns => Some(Profile::Runs),
+            Self::Shown => Some(Profile::Presence),
+            _ => None,
+        }
+    }
+
+    /// Whether it takes a replay, which a server need not give.
+    pub fn is_of_replays(self) -> bool {
+        matches!(self, Self::Replays | Self::DuringReplay | Self::InsideRuns)
+    }
 }
 
 /// How often each thing was brought about.

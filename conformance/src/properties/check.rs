@@ -30,16 +30,7 @@ struct Newcomer {
 impl Play<'_> {
     /// Everybody comes back and sends what is left; then every document is looked at.
     pub(super) async fn rest(&mut self) -> Result<(), Trouble> {
-        let mut tries = 0;
-        loop {
-            match self.come_to_rest().await {
-                Err(Trouble::Lost(_)) if self.how.chaos && tries < TRIES => {
-                    tries += 1;
-                    self.recover().await?;
-                }
-                other => break other?,
-            }
-        }
+        self.quiesce().await?;
         self.count_names();
         for document in 0..self.documents.len() {
             let used = self.links.values().any(|link| link.document == document);
@@ -48,6 +39,20 @@ impl Play<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Everybody is there and has everything, however often the network breaks in between.
+    async fn quiesce(&mut self) -> Result<(), Trouble> {
+        let mut tries = 0;
+        loop {
+            match self.come_to_rest().await {
+                Err(Trouble::Lost(_)) if self.how.is_lossy() && tries < TRIES => {
+                    tries += 1;
+                    self.recover().await?;
+                }
+                other => return other,
+            }
+        }
     }
 
     async fn come_to_rest(&mut self) -> Result<(), Trouble> {
@@ -78,7 +83,7 @@ impl Play<'_> {
         for number in self.links.iter().filter_map(here).collect::<Vec<_>>() {
             match self.reach(number, head).await {
                 // A connection that nobody uses any more may break.
-                Err(Trouble::Lost(_)) if self.how.chaos && self.is_nobodys(number) => {}
+                Err(Trouble::Lost(_)) if self.how.is_lossy() && self.is_nobodys(number) => {}
                 other => other?,
             }
         }
@@ -200,7 +205,7 @@ impl Play<'_> {
         let mut tries = 0;
         loop {
             match self.try_to_join(document, newcomer).await {
-                Err(Trouble::Lost(_)) if self.how.chaos && tries < TRIES => tries += 1,
+                Err(Trouble::Lost(_)) if self.how.is_lossy() && tries < TRIES => tries += 1,
                 other => return other,
             }
         }
@@ -299,6 +304,9 @@ impl Play<'_> {
                 .into());
         }
         self.activity.add(Count::Compared);
+        let has_replayed = replayed.is_some();
+        self.activity
+            .add_all(Count::ReplaysCompared, u64::from(has_replayed));
         Ok(())
     }
 
@@ -337,10 +345,10 @@ impl Play<'_> {
         let mut tries = 0;
         loop {
             match self.send_barrier(document).await {
-                Err(Trouble::Lost(_)) if self.how.chaos && tries < TRIES => {
+                Err(Trouble::Lost(_)) if self.how.is_lossy() && tries < TRIES => {
                     tries += 1;
                     self.recover().await?;
-                    self.come_to_rest().await?;
+                    self.quiesce().await?;
                 }
                 other => return other,
             }
@@ -367,7 +375,7 @@ impl Play<'_> {
             self.documents[document].head,
             self.documents[document].elements(),
         );
-        if head != all && !self.how.chaos {
+        if head != all && !self.how.is_lossy() {
             let what =
                 format!("the ops accepted have {all} elements in all, and the last seq is {head}");
             return Err(Failure::breach(ids::SEQ_DENSE, what).into());

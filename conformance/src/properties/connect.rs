@@ -30,10 +30,13 @@ impl Play<'_> {
         let client = loop {
             match self.context.open(name, Buffers::Usual).await {
                 Ok(client) => break client,
-                Err(_) if self.how.chaos && tries < TRIES => tries += 1,
+                Err(_) if self.how.is_lossy() && tries < TRIES => tries += 1,
                 Err(OpenError::NoConnection(why) | OpenError::NoWebSocket(why)) => {
                     let what = format!("{name} can't connect: {why}");
-                    return Err(Failure::breach(ids::UPGRADE, what).timed_out().into());
+                    // No network is to blame for so many.
+                    return Err(Trouble::Failed(
+                        Failure::breach(ids::UPGRADE, what).timed_out(),
+                    ));
                 }
             }
         };
@@ -123,7 +126,6 @@ impl Play<'_> {
         present.link = Some(number);
         present.links.push(number);
         present.has_joined = true;
-        present.shown = None;
         match back.breaks_after {
             Some(messages) => self.break_in_sync(member, number, messages).await,
             None if waits => self.synced(member).await,
@@ -167,7 +169,6 @@ impl Play<'_> {
         }
         let present = &mut self.members[member];
         present.link = None;
-        present.shown = None;
         let document = &self.documents[self.plan.members[member].document];
         let present = &mut self.members[member];
         let on_its_way = |place: &&usize| document.made[**place].sent_on.contains(&number);
@@ -193,7 +194,7 @@ impl Play<'_> {
                 flushed?;
             }
             Cut::Close => match link.close().await {
-                Err(_) if self.how.chaos => {}
+                Err(_) if self.how.is_lossy() => {}
                 other => {
                     other?;
                     self.closed.insert(number);

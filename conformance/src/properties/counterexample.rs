@@ -3,18 +3,16 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use collab_spec::scenario::{Connections, Scenario, Step};
 use serde_json::{Value, json};
 
 use super::scenario::{End, Source};
+use super::server::{self, Server};
 use super::shrink::{CONFIRMATIONS, Shrunk};
 use super::{How, judged};
-use crate::context::Context;
 use crate::outcome::Failure;
 use crate::player;
-use crate::target::Target;
 
 /// The folder of counterexamples, which is the first part of their ids.
 const FOLDER: &str = "found";
@@ -29,7 +27,7 @@ pub struct Counterexample {
 }
 
 struct Trial<'a> {
-    target: &'a Arc<Target>,
+    server: &'a Server,
     scale: f64,
     broken: &'a str,
 }
@@ -37,7 +35,7 @@ struct Trial<'a> {
 /// The scenario of a plan made small, where one shows the fault on its own.
 pub async fn counterexample(
     shrunk: &Shrunk,
-    target: &Arc<Target>,
+    server: &Server,
     how: &How,
     timeout_scale: f64,
 ) -> Option<Counterexample> {
@@ -63,7 +61,7 @@ pub async fn counterexample(
         ),
     };
     let trial = Trial {
-        target,
+        server,
         scale: timeout_scale,
         broken: &breach.requirement,
     };
@@ -122,7 +120,10 @@ fn title(requirement: &str, seed: u64) -> String {
 impl Trial<'_> {
     /// What a scenario shows to be broken.
     async fn shown(&self, scenario: &Scenario) -> Vec<String> {
-        let context = Context::new(Arc::clone(self.target), self.scale);
+        let Ok(visit) = self.server.visit(self.scale).await else {
+            return Vec::new();
+        };
+        let context = visit.context();
         let result = player::play(scenario, context.clone()).await;
         match &result {
             Ok(()) => context.farewell().await,
@@ -130,6 +131,10 @@ impl Trial<'_> {
         }
         if let Err(Failure::Harness(_)) = result {
             return Vec::new();
+        }
+        if let Err(Failure::Breach(fault)) = &result {
+            let has_cut = server::was_cut(&context.trace());
+            visit.end(fault.timed_out, has_cut).await;
         }
         let (breaches, _) = judged(result.err(), None, &context.trace());
         let broken = breaches.into_iter().filter(super::binds);

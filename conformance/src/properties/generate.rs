@@ -3,6 +3,8 @@
 //! Deliberately absent: shrinking by proptest's value trees. A try costs a conversation with a server,
 //! so `shrink` takes out what it knows to be worth a try.
 
+use std::ops::RangeInclusive;
+
 use collab_spec::profile::Profile;
 use proptest::prelude::*;
 use proptest::sample::{Index, select, subsequence};
@@ -17,6 +19,9 @@ const CLIENTS: [&str; 8] = ["A", "B", "a", "ab", "b", "\u{ff5e}", "😀", "A2"];
 
 /// Clocks at which comparing lamports goes wrong: as text, in 32 bits, as signed 32 bits.
 pub(super) const CLOCKS: [u64; 4] = [0, 8, (1 << 31) - 2, (1 << 32) - 2];
+
+/// The characters of a paste.
+pub(super) const PASTE: RangeInclusive<usize> = 20..=60;
 
 /// The plan of a kind and a seed, for ever the same.
 pub fn plan(kind: Kind, seed: u64) -> Plan {
@@ -192,7 +197,12 @@ fn text(longest: usize) -> impl Strategy<Value = String> {
         30 => prop::char::range('a', 'z'),
         1 => select(&['é', '\u{301}', '😀', '\0', '\r', '\n', '"'][..]),
     ];
-    prop::collection::vec(letter, 1..=longest).prop_map(String::from_iter)
+    let letters = |length| prop::collection::vec(letter.clone(), length);
+    prop_oneof![
+        30 => letters(1..=longest),
+        1 => letters(PASTE),
+    ]
+    .prop_map(String::from_iter)
 }
 
 /// The places of raw steps, as steps that came before in the same document.

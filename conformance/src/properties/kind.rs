@@ -90,8 +90,8 @@ impl Kind {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// The profiles without which the kind says nothing.
-    pub fn needs(self) -> &'static [Profile] {
+    /// The profiles that the kind is about; it says nothing of a server that offers none of them.
+    pub fn profiles(self) -> &'static [Profile] {
         match self {
             Self::Resuming => &[Profile::Resume, Profile::State],
             Self::MixedProfiles => &PROFILES,
@@ -99,13 +99,28 @@ impl Kind {
         }
     }
 
+    /// Whether the kind says something of a server that offers these profiles.
+    pub fn fits(self, offered: &[Profile]) -> bool {
+        let own = self.profiles();
+        own.is_empty() || own.iter().any(|profile| offered.contains(profile))
+    }
+
     /// What a run of the kind must have brought about to say anything.
     pub fn calls_for(self) -> &'static [Count] {
         use Count::*;
         match self {
-            Self::OneDocument => &[Siblings, UnderTombstones, DeletedAgain, Resent, Renamed],
-            Self::Early => &[Siblings, Waited, OutOfOrder, ForEver],
+            Self::OneDocument => &[
+                Siblings,
+                UnderTombstones,
+                DeletedAgain,
+                Pastes,
+                Resent,
+                Renamed,
+            ],
+            Self::Early => &[Siblings, UnderTombstones, Waited, OutOfOrder, ForEver],
             Self::Lossy => &[
+                Siblings,
+                UnderTombstones,
                 CutBeforeSend,
                 CutBeforeEcho,
                 CutInSync,
@@ -115,6 +130,8 @@ impl Kind {
                 BeyondHead,
             ],
             Self::Resuming => &[
+                Siblings,
+                UnderTombstones,
                 CutBeforeEcho,
                 Replays,
                 Resyncs,
@@ -123,20 +140,40 @@ impl Kind {
                 WrongEpochs,
                 Seeded,
             ],
-            Self::LateJoins => &[LateJoins, DuringSync, DuringReplay, Waited],
-            Self::MixedProfiles => &[Runs, SplitRuns, InsideRuns, Shown, Seeded, Siblings],
-            Self::ManyDocuments => &[Siblings, SharedNames],
+            Self::LateJoins => &[
+                Siblings,
+                UnderTombstones,
+                LateJoins,
+                DuringSync,
+                DuringReplay,
+                Waited,
+            ],
+            Self::MixedProfiles => &[
+                Siblings,
+                UnderTombstones,
+                DuringReplay,
+                Runs,
+                SplitRuns,
+                InsideRuns,
+                Shown,
+                Seeded,
+            ],
+            Self::ManyDocuments => &[Siblings, UnderTombstones, SharedNames],
         }
     }
 
-    /// What it calls for and was not brought about.
-    pub fn lacks(self, activity: &Activity) -> Vec<Count> {
+    /// What it calls for and was not brought about, though the server offers what it takes.
+    pub fn lacks(self, activity: &Activity, offered: &[Profile]) -> Vec<Count> {
         // A server that never replays (`sync.replay-kept`) has no replays to look at.
-        let none = activity.of(Count::Replays) == 0;
-        let excused =
-            |count: &Count| none && matches!(count, Count::DuringReplay | Count::InsideRuns);
+        let has_replays = activity.of(Count::ReplaysCompared) > 0;
+        let possible = |count: &Count| {
+            let is_offered = count
+                .profile()
+                .is_none_or(|needed| offered.contains(&needed));
+            is_offered && (has_replays || !count.is_of_replays())
+        };
         let mut lacking = activity.lacking(self.calls_for());
-        lacking.retain(|count| !excused(count));
+        lacking.retain(possible);
         lacking
     }
 

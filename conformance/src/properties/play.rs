@@ -9,10 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use collab_spec::id::{ElementId, Name, ParentId};
 use collab_spec::message::Op;
 use collab_spec::profile::Profile;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::activity::{Activity, Count};
 use super::document::Document;
+use super::generate::PASTE;
 use super::link::{Link, Trouble};
 use super::plan::{Act, Place, Plan, Return, Sending, Step};
 use super::replica::Replica;
@@ -21,17 +22,25 @@ use crate::context::Context;
 use crate::ids;
 use crate::outcome::Failure;
 
-/// How often a broken connection is made again before the server is to blame.
-pub(super) const TRIES: usize = 20;
+/// How often a broken connection is made again before the server is to blame: more often than a network
+/// breaks any (`chaos`).
+pub(super) const TRIES: usize = 2 * super::chaos::CALM as usize;
 
 /// How plans are played.
 #[derive(Clone, Debug, Default)]
 pub struct How {
     /// The profiles that the server offers; members ask for no others.
     pub offered: Vec<Profile>,
-    /// Whether connections may break for reasons of the network: a member whose connection does comes
-    /// back by the rules, and nobody is to blame.
-    pub chaos: bool,
+    /// The seed of a network that harms connections, where there is one: a member whose connection
+    /// breaks comes back by the rules, and nobody is to blame.
+    pub chaos: Option<u64>,
+}
+
+impl How {
+    /// Whether connections may break for reasons of the network.
+    pub(super) fn is_lossy(&self) -> bool {
+        self.chaos.is_some()
+    }
 }
 
 /// Why a play stopped before its end.
@@ -90,8 +99,6 @@ pub(super) struct Present {
     pub(super) links: Vec<usize>,
     pub(super) has_joined: bool,
     pub(super) profiles: Vec<Profile>,
-    /// What it has shown on its connection.
-    pub(super) shown: Option<Value>,
 }
 
 impl<'a> Play<'a> {
@@ -106,7 +113,6 @@ impl<'a> Play<'a> {
             links: Vec::new(),
             has_joined: false,
             profiles: member.profiles.clone(),
-            shown: None,
         };
         Self {
             plan,
@@ -126,16 +132,23 @@ impl<'a> Play<'a> {
     async fn all(&mut self) -> Result<(), Trouble> {
         for member in 0..self.members.len() {
             if self.plan.members[member].from_start {
-                self.come_back(member, &Return::plain(), true).await?;
+                let joined = self.come_back(member, &Return::plain(), true).await;
+                self.unless_lost(joined).await?;
             }
         }
         for step in &self.plan.steps {
-            match self.step(step).await {
-                Err(Trouble::Lost(_)) if self.how.chaos => self.recover().await?,
-                other => other?,
-            }
+            let done = self.step(step).await;
+            self.unless_lost(done).await?;
         }
         self.rest().await
+    }
+
+    /// Goes on after a loss where the network may have lost it, with everybody connected.
+    async fn unless_lost(&mut self, result: Result<(), Trouble>) -> Result<(), Trouble> {
+        match result {
+            Err(Trouble::Lost(_)) if self.how.is_lossy() => self.recover().await,
+            other => other,
+        }
     }
 
     /// Who has lost its connection comes back, as often as it takes.
@@ -178,7 +191,7 @@ impl<'a> Play<'a> {
                 }
                 let parent = self.parent(member, at);
                 let as_run = *as_run && self.has_runs(member);
-                self.note_insert(member, &parent);
+                self.note_insert(member, &parent, text);
                 let replica = &mut self.members[member].replica;
                 let ops = replica.insert(parent, text, as_run);
                 self.edit(member, ops, step, *sending).await?;
@@ -268,12 +281,14 @@ impl<'a> Play<'a> {
         Some((first, count as u64))
     }
 
-    fn note_insert(&mut self, member: usize, parent: &ParentId) {
+    fn note_insert(&mut self, member: usize, parent: &ParentId, text: &str) {
         let document = &self.documents[self.document_of(member)];
         let replica = &self.members[member].replica;
         let unseen = |(id, author): &&(ElementId, usize)| *author != member && !replica.knows(id);
         let siblings = document.children_of(parent).iter().filter(unseen).count();
         let under_tombstone = parent.element().is_some_and(|id| document.is_deleted(id));
+        let is_paste = text.chars().count() >= *PASTE.start();
+        self.activity.add_all(Count::Pastes, u64::from(is_paste));
         self.activity
             .add_all(Count::Siblings, u64::from(siblings > 0));
         self.activity
@@ -433,7 +448,6 @@ impl<'a> Play<'a> {
         {
             link.show(&state);
             self.activity.add(Count::Shown);
-            self.members[member].shown = Some(state);
         }
         Ok(())
     }

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use collab_spec::id::Name;
-use collab_spec::message::{ClientMessage, Hello, Op, OpSubmission, ServerMessage};
+use collab_spec::message::{ClientMessage, Hello, Op, OpSubmission, ServerMessage, SyncKind};
 use collab_spec::profile::Profile;
 use collab_spec::report::Breach;
 use collab_spec::scenario::{Connections, Scenario, Step};
@@ -379,7 +379,8 @@ impl Script<'_> {
         })
     }
 
-    /// Whether the connection's `hello` was answered with a resync, which the server may choose.
+    /// Whether the connection's `hello` was answered with a resync, which the server may choose; not
+    /// where the ack has announced a replay.
     fn was_resynced(&self, hello: usize, connection: usize) -> bool {
         let behind = self.source.trace.events.iter().skip(hello);
         let here = behind.filter(|event| event.connection.is_some_and(|one| one.0 == connection));
@@ -389,6 +390,7 @@ impl Script<'_> {
         });
         messages
             .find_map(|message| match message {
+                ServerMessage::HelloAck(ack) => ack.sync.map(|sync| sync == SyncKind::Resync),
                 ServerMessage::Resync(_) => Some(true),
                 ServerMessage::OpEcho(_) => Some(false),
                 _ => None,

@@ -1,7 +1,6 @@
 //! Plays many plans, one seed after the other, until one shows a fault or all are played.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use collab_spec::profile::Profile;
@@ -10,9 +9,11 @@ use futures_util::StreamExt as _;
 
 use super::activity::{Activity, Count};
 use super::plan::Plan;
-use super::{How, Kind, Played, plan_of, play};
-use crate::context::Context;
-use crate::target::Target;
+use super::server::{End, Server};
+use super::{How, Kind, Played, plan_of};
+
+/// How often a fault is looked for over a network that harms nothing.
+const PLAIN_TRIES: usize = 3;
 
 /// What is played, and how.
 #[derive(Clone, Debug)]
@@ -31,6 +32,8 @@ pub struct Search {
     pub timeout_scale: f64,
     /// How plans are played.
     pub how: How,
+    /// Whether the network harms connections, each history's by its seed.
+    pub chaos: bool,
 }
 
 /// What came of a search.
@@ -40,8 +43,12 @@ pub struct Findings {
     pub cases: u64,
     /// What the plans of each kind have brought about.
     pub activity: BTreeMap<Kind, Activity>,
+    /// The profiles that the server offers.
+    pub offered: Vec<Profile>,
     /// The first plan that showed a fault.
     pub fault: Option<Case>,
+    /// Whether connections were to break.
+    pub chaos: bool,
 }
 
 /// A plan with what came of it.
@@ -60,8 +67,8 @@ pub struct Case {
 impl Search {
     /// The kinds that say something of a server that offers these profiles.
     pub fn kinds_for(offered: &[Profile]) -> Vec<Kind> {
-        let says = |kind: &Kind| kind.needs().iter().all(|need| offered.contains(need));
-        Kind::ALL.into_iter().filter(says).collect()
+        let kinds = Kind::ALL.into_iter();
+        kinds.filter(|kind| kind.fits(offered)).collect()
     }
 
     /// The kind of a seed.
@@ -73,14 +80,18 @@ impl Search {
 
     /// Plays the plans in order, several at once. Stops at the first that shows a fault, or in which
     /// the harness fails.
-    pub async fn run(&self, target: &Arc<Target>) -> Findings {
+    pub async fn run(&self, server: &Server) -> Findings {
         let ends = self.time_budget.map(|budget| Instant::now() + budget);
         let in_time = || ends.is_none_or(|ends| Instant::now() < ends);
-        let mut findings = Findings::default();
+        let mut findings = Findings {
+            offered: self.how.offered.clone(),
+            chaos: self.chaos,
+            ..Findings::default()
+        };
         let seeds = (0..self.cases).map(|case| self.seed.wrapping_add(case));
         let cases = seeds.take_while(|_| in_time()).filter_map(|seed| {
             let kind = self.kind(seed)?;
-            Some(self.case(target, kind, seed))
+            Some(self.case(server, kind, seed))
         });
         let mut played = futures_util::stream::iter(cases).buffered(self.concurrency.max(1));
         while let Some(case) = played.next().await {
@@ -92,13 +103,61 @@ impl Search {
                 break;
             }
         }
+        drop(played);
+        if let Some(case) = findings.fault.take() {
+            findings.fault = Some(self.alone(server, case).await);
+        }
         findings
     }
 
-    async fn case(&self, target: &Arc<Target>, kind: Kind, seed: u64) -> Case {
+    /// A fault that shows in one history alone, where one is near: what went wrong beside others may be
+    /// due to one of them, or take them.
+    async fn alone(&self, server: &Server, case: Case) -> Case {
+        let is_silent = matches!(case.played.end, Some(End::Silent));
+        if self.concurrency <= 1 || is_silent || case.played.broken().is_none() {
+            return case;
+        }
+        let near = self.concurrency.max(self.kinds.len());
+        for seed in (0..near as u64).map(|number| case.seed.wrapping_add(number)) {
+            if let Some(kind) = self.kind(seed) {
+                let alone = self.case(server, kind, seed).await;
+                if alone.played.broken().is_some() {
+                    return alone;
+                }
+            }
+        }
+        case
+    }
+
+    /// How the plan of a seed is played.
+    pub fn how_of(&self, seed: u64) -> How {
+        How {
+            chaos: self.chaos.then_some(seed),
+            ..self.how.clone()
+        }
+    }
+
+    /// How the plan of a fault is best played to make it small: over a network that harms nothing, where
+    /// it shows the fault there, too.
+    pub async fn plainest_how(&self, case: &Case, server: &Server) -> How {
+        let plain = How {
+            chaos: None,
+            ..self.how.clone()
+        };
+        let wanted = case.played.broken().map(|breach| &breach.requirement);
+        for _ in 0..PLAIN_TRIES {
+            let played = server.play(&case.plan, &plain, self.timeout_scale).await;
+            if played.broken().map(|breach| &breach.requirement) == wanted {
+                return plain;
+            }
+        }
+        self.how_of(case.seed)
+    }
+
+    async fn case(&self, server: &Server, kind: Kind, seed: u64) -> Case {
         let plan = plan_of(kind, seed);
-        let context = Context::new(Arc::clone(target), self.timeout_scale);
-        let played = play(&plan, &context, &self.how).await;
+        let how = self.how_of(seed);
+        let played = server.play(&plan, &how, self.timeout_scale).await;
         Case {
             kind,
             seed,
@@ -112,7 +171,13 @@ impl Findings {
     /// What no plan has brought about though its kind calls for it.
     pub fn lacking(&self) -> Vec<(Kind, Vec<Count>)> {
         let lacking = self.activity.iter();
-        let lacking = lacking.map(|(kind, activity)| (*kind, kind.lacks(activity)));
+        let lacking = lacking.map(|(kind, activity)| {
+            let mut lacks = kind.lacks(activity, &self.offered);
+            if self.chaos {
+                lacks.extend(activity.lacking(&[Count::Reconnected]));
+            }
+            (*kind, lacks)
+        });
         lacking.filter(|(_, lacking)| !lacking.is_empty()).collect()
     }
 
@@ -145,7 +210,10 @@ impl Case {
             message: played.harness.clone(),
             repeats: None,
             measurements: Vec::new(),
-            exit: None,
+            exit: match &played.end {
+                Some(End::Exit(exit)) => Some((**exit).clone()),
+                _ => None,
+            },
             breaches: played.breaches.clone(),
             frames: played.trace.report(),
         }

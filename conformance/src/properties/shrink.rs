@@ -1,18 +1,16 @@
 //! Makes a plan that shows a fault small, by playing smaller ones on fresh documents.
 //!
-//! A smaller plan counts where it breaks the same requirement. Steps go first, in halves, then one by
+//! A smaller plan counts where it breaks the same requirement, or ends the server as well. Steps go first, in halves, then one by
 //! one; then members; then what is left becomes plainer. All that is monotone, so it ends; a time limit
 //! ends it earlier.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::generate::CLOCKS;
 use super::plan::{Act, Cut, Epoch, Place, Plan, Return, Seen, Sending, Step};
 use super::search::Case;
-use super::{How, Played, play};
-use crate::context::Context;
-use crate::target::Target;
+use super::server::Server;
+use super::{How, Played};
 
 /// How often the smallest plan is played again, to see whether it always shows the fault.
 pub const CONFIRMATIONS: u32 = 5;
@@ -32,11 +30,13 @@ pub struct Shrunk {
 }
 
 struct Shrinker<'a> {
-    target: &'a Arc<Target>,
+    server: &'a Server,
     how: &'a How,
     scale: f64,
     /// The requirement that must be broken.
     wanted: String,
+    /// Whether the server must end instead.
+    ends_server: bool,
     ends: Instant,
     tries: u32,
     best: Plan,
@@ -46,7 +46,7 @@ struct Shrinker<'a> {
 /// Makes a case's plan small, for about as long as `within`.
 pub async fn shrink(
     case: &Case,
-    target: &Arc<Target>,
+    server: &Server,
     how: &How,
     timeout_scale: f64,
     within: Duration,
@@ -60,10 +60,11 @@ pub async fn shrink(
         false => timeout_scale,
     };
     let mut shrinker = Shrinker {
-        target,
+        server,
         how,
         scale,
         wanted: wanted.unwrap_or_default(),
+        ends_server: case.played.end.is_some(),
         ends: Instant::now() + within,
         tries: 0,
         best: case.plan.clone(),
@@ -124,13 +125,15 @@ impl Shrinker<'_> {
     }
 
     async fn play(&self, plan: &Plan) -> Played {
-        let context = Context::new(Arc::clone(self.target), self.scale);
-        play(plan, &context, self.how).await
+        self.server.play(plan, self.how, self.scale).await
     }
 
     fn shows(&self, played: &Played) -> bool {
         let wanted = |breach: &_| super::binds(breach) && breach.requirement == self.wanted;
-        played.breaches.iter().any(wanted)
+        match &played.end {
+            Some(_) => self.ends_server,
+            None => !self.ends_server && played.breaches.iter().any(wanted),
+        }
     }
 
     /// Takes a smaller plan where it shows the fault, too.

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
+mod chaos;
 mod cli;
 mod coverage;
 mod exec;
@@ -12,6 +13,7 @@ mod null;
 mod offers;
 mod play;
 mod properties;
+mod proxy;
 mod reference;
 mod tidy;
 mod tls;

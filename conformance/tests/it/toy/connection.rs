@@ -40,6 +40,9 @@ pub(super) async fn serve(toy: &Arc<Toy>, mut stream: TcpStream) {
     let _ = stream.set_nodelay(true);
     let mut start = [0; 8];
     while matches!(stream.peek(&mut start).await, Ok(1..=7)) {
+        if toy.has(Fault::PiecesRefused) {
+            return;
+        }
         tokio::task::yield_now().await;
     }
     if start.starts_with(b"GET /hea") {
@@ -265,6 +268,10 @@ impl Session<'_> {
         let Some((document, _, _)) = &self.joined else {
             return;
         };
+        if let Some(Fault::StalledCostsAll | Fault::StalledCostsEach) = self.toy.fault {
+            let late = document.lock().unwrap().lateness();
+            tokio::time::sleep(late).await;
+        }
         let holds_up = self.has(Fault::SlowHoldsUp);
         loop {
             let stalled = |outbox: &Outbox| {
@@ -371,6 +378,7 @@ impl Session<'_> {
                     client_id: client_id.clone(),
                     outbox,
                     on: On::default(),
+                    joined: Instant::now(),
                 };
                 self.on = document.lock().unwrap().join(&doc_id, &hello, member)?;
                 self.joined = Some((document, doc_id, client_id));

@@ -1,8 +1,9 @@
 //! One document of the toy: order, duplicates, fan-out.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use collab_spec::id::ElementId;
 use collab_spec::message::{Insert, Op, RunText};
@@ -19,11 +20,15 @@ pub(super) type Refusal = (u16, &'static str);
 
 const LIMIT: usize = 8 << 20;
 
+/// How long a join takes, where what is sequenced meanwhile is lost.
+const HANDOVER: Duration = Duration::from_millis(20);
+
 pub(super) struct Member {
     pub(super) number: u64,
     pub(super) client_id: String,
     pub(super) outbox: Arc<Outbox>,
     pub(super) on: On,
+    pub(super) joined: Instant,
 }
 
 pub(super) struct Accepted {
@@ -60,6 +65,8 @@ pub(super) struct Document {
     /// What a faulty server keeps of refused ops.
     pub(super) half_taken: Vec<Op>,
     pub(super) members: Vec<Member>,
+    /// How many times a client was to be closed as slow.
+    pub(super) closed_slow: AtomicUsize,
 }
 
 /// The next seq of a server that counts over all documents.
@@ -79,6 +86,7 @@ impl Document {
             deleted: HashSet::new(),
             half_taken: Vec::new(),
             members: Vec::new(),
+            closed_slow: AtomicUsize::new(0),
         }))
     }
 
@@ -433,7 +441,8 @@ impl Document {
                 Some(Fault::SameClientNotEchoed) => !own && *origin == member.client_id.as_str(),
                 _ => false,
             };
-            if left_out {
+            let late = member.joined.elapsed() > HANDOVER;
+            if left_out || (self.has(Fault::JoinMissesEchoes) && !late) {
                 continue;
             }
             let mut frame = frame.clone();
@@ -459,7 +468,7 @@ impl Document {
                 Some(Fault::SlowClosedEarly) => 64 << 10,
                 _ => LIMIT,
             };
-            if waiting > limit {
+            if waiting > limit && self.closes_slow(&member.outbox) {
                 let all = self.has(Fault::SlowEndsAll);
                 for other in self
                     .members
@@ -487,6 +496,13 @@ impl Document {
         };
         let gone = self.members.remove(place);
         self.shown_no_more(number, &gone.client_id, doc_id, clean);
+        if self.has(Fault::CutForgetsIds) && !clean {
+            self.by_message
+                .retain(|(client, _), _| *client != gone.client_id);
+            let ops = &self.ops;
+            self.by_insert
+                .retain(|_, index| ops[*index].client_id != gone.client_id);
+        }
         if self.members.is_empty() {
             match self.fault {
                 Some(Fault::EpochEndsWithLast) => self.epoch = new_epoch(),

@@ -18,6 +18,7 @@ mod misreads;
 mod outbox;
 mod profiles;
 mod runs;
+mod stalled;
 mod sync;
 mod text;
 
