@@ -10,7 +10,8 @@ use collab_conformance::validate::shortened;
 use tokio::runtime::Runtime;
 
 use crate::cli::Fuzz;
-use crate::reach::{Met, random_seed};
+use crate::properties_command::random_seed;
+use crate::reach::Met;
 use crate::{HARNESS, PASSED, SERVER_FAILED, Stop, USAGE};
 
 /// How many frames are sent before the clock is looked at.

@@ -128,6 +128,8 @@ ids! {
     CLOSE_UNKNOWN_TYPE = "close.unknown-type";
     /// What does not fit its schema is refused.
     CLOSE_SCHEMA = "close.schema";
+    /// What is refused has no effect.
+    CLOSE_NO_EFFECT = "close.no-effect";
     /// Of several breaches the first of the table decides.
     CLOSE_ORDER = "close.order";
     /// A violation is nobody else's matter.

@@ -19,7 +19,7 @@ use crate::validate::shortened;
 use crate::wire::Incoming;
 
 /// How long a server may take over a frame before it is asked whether it has ignored it.
-const PROBE: Duration = Duration::from_millis(250);
+pub(super) const PROBE: Duration = Duration::from_millis(250);
 
 /// A document in which frames are sent.
 pub(super) struct Room {
@@ -145,8 +145,18 @@ impl Room {
         requirement: &str,
     ) -> Outcome {
         let is_whole = self.setting.offered.contains(&Profile::Runs);
-        expect_echoes(&mut self.plain, sent, last, false, requirement).await?;
+        self.expect_at_plain(sent, last, requirement).await?;
         expect_echoes(&mut self.keen, sent, last, is_whole, requirement).await
+    }
+
+    /// The next messages of the bystander without profiles must be the echoes of an op.
+    pub(super) async fn expect_at_plain(
+        &mut self,
+        sent: &OpSubmission,
+        last: u64,
+        requirement: &str,
+    ) -> Outcome {
+        expect_echoes(&mut self.plain, sent, last, false, requirement).await
     }
 
     /// Nobody has got anything else, and a newcomer gets the document as it must be (which the monitors

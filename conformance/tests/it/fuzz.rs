@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use collab_conformance::case::{self, Case};
+use collab_conformance::case::{self, Case, Weight};
 use collab_conformance::context::Context;
 use collab_conformance::fuzz::Kind;
 use collab_conformance::fuzz::search::{Found, search};
@@ -62,14 +62,18 @@ async fn a_fault_is_found_and_told_by_the_simplest_frame() {
             Kind::OpRuns,
             "`op.count` is 0, below the minimum 1",
         ),
-        (Fault::NamesInUtf16, Kind::Op, "of 256 emoji"),
+        (Fault::FloatsTaken, Kind::Op, "0.5, no integer"),
         (Fault::PresenceSizeEarly, Kind::Presence, "has 4,097 bytes"),
         (
             Fault::OpEpochTrimmed,
             Kind::OpResume,
             "another, the same with",
         ),
-        (Fault::ViolationEndsAll, Kind::Op, "close"),
+        (
+            Fault::ViolationTakesEffect,
+            Kind::Op,
+            "(its client_msg_id is that of another op)",
+        ),
     ] {
         let target = Arc::new(Target::new(&Toy::start(Some(fault)).await).unwrap());
         let found = find(&target, kind, 0, 5_000).await;
@@ -79,7 +83,12 @@ async fn a_fault_is_found_and_told_by_the_simplest_frame() {
         };
         let told = found.words();
         println!("{fault:?}: {told}: {}", breach.breach.what);
-        assert_eq!(breach.breach.requirement, fault.requirement(), "{told}");
+        let requirement = match fault {
+            // All that is seen of it is that it has an effect.
+            Fault::ViolationTakesEffect => "close.no-effect",
+            fault => fault.requirement(),
+        };
+        assert_eq!(breach.breach.requirement, requirement, "{told}");
         assert!(told.contains(words), "{fault:?}: {told}");
         // The seed alone says it all.
         let again = find(&target, kind, found.seed, 1).await.unwrap();
@@ -87,7 +96,8 @@ async fn a_fault_is_found_and_told_by_the_simplest_frame() {
     }
 }
 
-/// Which faults are noticed by these cases. A survey, not a test.
+/// Which faults the frames notice alone; with `FUZZ_SURVEY=others`, which of those that are the frames' own
+/// the other cases notice as well. A survey, not a test.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes minutes; it says how many faults the frames notice alone, and which they alone do"]
 async fn survey_of_faults() {
@@ -96,9 +106,11 @@ async fn survey_of_faults() {
     let picked: Vec<Case> = all
         .into_iter()
         .filter(|case| match std::env::var("FUZZ_SURVEY").as_deref() {
-            Ok("others") => !["fuzz/", "properties/", "slow/", "memory/", "cost/"]
-                .iter()
-                .any(|start| case.id.starts_with(start)),
+            Ok("others") => {
+                let other = ["fuzz/", "properties/"];
+                let is_other = other.iter().any(|start| case.id.starts_with(start));
+                case.weight == Weight::Light && !is_other
+            }
             _ => case.id.starts_with("fuzz/"),
         })
         .filter(|case| !case.own_server)
@@ -126,7 +138,7 @@ async fn survey_of_faults() {
 async fn noticed(fault: Fault, cases: &[Case]) -> Option<String> {
     let url = Toy::start(Some(fault)).await;
     let options = Options {
-        timeout_scale: 0.5,
+        timeout_scale: 3.0,
         first_contact: FirstContact::Skipped,
         ..Options::default()
     };
@@ -139,7 +151,14 @@ async fn noticed(fault: Fault, cases: &[Case]) -> Option<String> {
         .buffer_unordered(8);
     let mut reports = std::pin::pin!(reports);
     while let Some(report) = reports.next().await {
-        if let Some(breach) = report.breaches.first() {
+        // On a busy machine something may be late that has nothing to do with the fault.
+        let is_late =
+            |what: &str| what.contains("nothing came on") || what.contains("can't connect");
+        let counts = report
+            .breaches
+            .iter()
+            .find(|breach| breach.requirement == fault.requirement() || !is_late(&breach.what));
+        if let Some(breach) = counts {
             return Some(format!("{} ({})", report.id, breach.requirement));
         }
     }

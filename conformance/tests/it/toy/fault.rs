@@ -165,9 +165,9 @@ faults! {
     FloatsTaken: "1.5 is taken for the integer 1.", "close.schema", ["frames/"];
 
     // What is near a message that is right: the frames made from the schemas find these.
-    TypeTrimmed: "The type of a message is trimmed.", "close.unknown-type", ["fuzz/op"];
+    TypeTrimmed: "The type of a message is trimmed.", "close.unknown-type", ["frames/hello-type", "fuzz/op"];
     OpTypeTrimmed: "The type of an op is trimmed.", "close.schema", ["fuzz/op"];
-    OpNamesTrimmed: "The document and the client of an op are trimmed.", "close.other-client", ["fuzz/op"];
+    OpClientTrimmed: "The client of an op is trimmed.", "close.other-client", ["fuzz/op"];
     MarksDropped: "Byte order marks are dropped from the client of an op.", "close.other-client", ["fuzz/op"];
     KeysFolded: "Names of fields are taken in any case.", "transport.unknown-fields", ["fuzz/"];
     EmptyKeyRefused: "A message with an empty field name is refused.", "transport.unknown-fields", ["fuzz/"];
@@ -175,7 +175,7 @@ faults! {
     OddSpacesTaken: "White space that JSON does not know is skipped.", "close.not-json", ["fuzz/"];
     CommentsTaken: "Comments are skipped.", "close.not-json", ["fuzz/"];
     NulEndsMessage: "A message ends at its first NUL.", "close.not-json", ["fuzz/"];
-    LeadingZerosTaken: "Numbers may begin with a zero or a plus sign.", "close.not-json", ["fuzz/"];
+    LeadingZerosTaken: "Numbers may begin with a zero or a plus sign.", "close.not-json", ["frames/hello-last-seen", "fuzz/"];
     WordsOfScriptsTaken: "Values such as `undefined` are taken.", "close.not-json", ["fuzz/"];
     QuotedTaken: "A JSON string is taken for the message that it holds.", "close.not-json", ["fuzz/"];
     ArrayOfOneTaken: "An array of one message is taken for the message.", "close.not-json", ["fuzz/"];

@@ -58,16 +58,17 @@ pub(super) fn value(value: &mut Value, fault: Option<Fault>) -> Result<(), Refus
         Some(Fault::OpTypeTrimmed) => {
             trim(value.get_mut("op").unwrap_or(&mut Value::Null), &["type"])
         }
-        Some(Fault::OpNamesTrimmed) if value["type"] == "op" => {
-            trim(value, &["doc_id", "client_id"]);
-        }
+        Some(Fault::OpClientTrimmed) if value["type"] == "op" => trim(value, &["client_id"]),
         Some(Fault::OpEpochTrimmed) if value["type"] == "op" => trim(value, &["epoch"]),
         Some(Fault::MarksDropped) if value["type"] == "op" => {
             if let Some(Value::String(text)) = value.get_mut("client_id") {
                 *text = text.replace('\u{feff}', "");
             }
         }
-        Some(Fault::KeysFolded) => fold(value),
+        Some(Fault::KeysFolded) => {
+            fold(value);
+            value.get_mut("op").into_iter().for_each(fold);
+        }
         Some(Fault::EmptyKeyRefused) if has_key(value, "") => return Err((1002, "no key")),
         Some(Fault::ProtoRefused) if has_key(value, "__proto__") => {
             return Err((1002, "no such key"));
@@ -82,20 +83,12 @@ fn fold(value: &mut Value) {
     if let Value::Object(fields) = value {
         let folded = std::mem::take(fields).into_iter();
         *fields = folded
-            .map(|(name, mut value)| {
-                fold(&mut value);
-                (name.to_lowercase(), value)
-            })
+            .map(|(name, value)| (name.to_lowercase(), value))
             .collect::<Map<_, _>>();
     }
 }
 
+/// Whether a message or its op has a field.
 fn has_key(value: &Value, name: &str) -> bool {
-    match value {
-        Value::Object(fields) => {
-            fields.contains_key(name) || fields.values().any(|value| has_key(value, name))
-        }
-        Value::Array(items) => items.iter().any(|value| has_key(value, name)),
-        _ => false,
-    }
+    value.get(name).is_some() || value["op"].get(name).is_some()
 }
