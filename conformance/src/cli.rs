@@ -153,7 +153,7 @@ pub(crate) struct Run {
     /// Nothing is captured; taken for the sake of habit
     #[arg(long, hide = true)]
     pub(crate) nocapture: bool,
-    /// Show what each requirement came to
+    /// Show what each requirement came to, and figures
     #[arg(short, long)]
     pub(crate) verbose: bool,
 }

@@ -180,6 +180,7 @@ fn finish(arguments: &Run, session: &Session, cases: &[Case]) -> Result<u8, Stop
     let results = session.report(cases);
     let mut text = report::summary_text(&results);
     if arguments.verbose {
+        text.insert_str(0, &report::measurements_text(&results));
         text.insert_str(0, &report::requirements_text(&results));
     }
     // The output of `--format json` is for programs.

@@ -351,6 +351,27 @@ pub fn requirements_text(report: &Report) -> String {
     text
 }
 
+/// The figures that cases have taken; nothing where there are none.
+pub fn measurements_text(report: &Report) -> String {
+    let mut text = String::new();
+    for case in report
+        .cases
+        .iter()
+        .filter(|case| !case.measurements.is_empty())
+    {
+        let _ = writeln!(text, "\nmeasured in {}:", case.id);
+        for found in &case.measurements {
+            let (value, unit) = match found.unit.as_str() {
+                "bytes" => (found.value >> 20, "MiB"),
+                "µs" => (found.value / 1_000, "ms"),
+                unit => (found.value, unit),
+            };
+            let _ = writeln!(text, "  {value:>6} {unit}  {}", found.name);
+        }
+    }
+    text
+}
+
 fn breach_text(text: &mut String, breach: &Breach) {
     text.push('\n');
     match requirement::find(&breach.requirement) {
