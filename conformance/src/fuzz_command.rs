@@ -10,7 +10,7 @@ use collab_conformance::validate::shortened;
 use tokio::runtime::Runtime;
 
 use crate::cli::Fuzz;
-use crate::properties_command::random_seed;
+use crate::reach::random_seed;
 use crate::reach::Met;
 use crate::{HARNESS, PASSED, SERVER_FAILED, Stop, USAGE};
 

@@ -16,7 +16,7 @@ use crate::outcome::{Failure, Outcome};
 use crate::pattern::{self, Bindings};
 use crate::trace::close_words;
 use crate::validate::shortened;
-use crate::wire::{Arrival, Incoming, Outgoing};
+use crate::wire::{Arrival, Incoming};
 
 impl Client {
     /// The next message, which must be valid. `awaited` says in words what the case waits for.
