@@ -1,14 +1,39 @@
-//! The replicated text: an RGA kept as a tree of elements, siblings in descending order of their ids.
+//! The replicated text: an RGA kept as a list of elements in document order (`crdt.md`, section 5).
 //!
-//! Nothing here recurses or walks the text for an op: an op costs a logarithm of its siblings.
+//! The list is cut into runs: elements of one replica with consecutive lamports, all visible or all
+//! deleted. Runs stand in the leaves of a B-tree; a leaf has some 30 runs, and the text of those that
+//! are visible. An op costs a logarithm of the leaves at most, and where somebody types or deletes
+//! character after character, no more than a few steps.
+//!
+//! What always holds, and [`Text::check_invariants`] checks:
+//!
+//! 1. The leaves in document order hold every element once. No run is empty. Only the single leaf of
+//!    an empty document has no runs. Leaf 0 is the first.
+//! 2. A leaf's text is that of its visible runs, and its length in characters is known.
+//! 3. Of each leaf and each node the least id of all elements below it is known. So the place of an
+//!    insert is found: "the first element right of the parent with a smaller id".
+//! 4. Of each replica, a map from lamports to leaves tells where an element is: the greatest lamport of
+//!    the map up to its own has its leaf. Two neighbours in the map have different leaves. Lamports
+//!    without an element may lie under any entry, so it takes a look into the leaf to know that there
+//!    is one.
+//! 5. An op waits for an element only while that is missing.
+//!
 //! Deliberately absent: sequence numbers, messages, duplicates by `client_msg_id`; they are the
-//! document's. Also tokio, clocks, sockets.
+//! document's. Also positions in the text, which no op has; tokio, clocks, sockets.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+mod check;
+mod ids;
+mod leaf;
+mod tree;
 
-use collab_spec::id::{ElementId, Integer, ParentId};
-use collab_spec::message::{Delete, Insert, Op};
+use std::collections::HashMap;
+
+use collab_spec::id::{ElementId, ParentId};
+use collab_spec::message::{Delete, Insert, Op, RunText};
+
+use self::ids::{Id, Replicas};
+use self::leaf::{Leaf, MOST_ELEMENTS, MOST_RUNS, MOST_TEXT, Run, byte_of};
+use self::tree::{NONE, Tree};
 
 /// Adjacent elements of one replica with consecutive lamports, all visible or all deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,37 +54,42 @@ pub enum SpanContent {
 }
 
 /// A text and all that is needed to go on editing it.
-#[derive(Debug, Default)]
-pub struct Text {
-    elements: Vec<Element>,
-    by_id: HashMap<ElementId, u32>,
-    /// Every element under its parent's index, greatest id first: finds the sibling before a new one.
-    siblings: BTreeMap<(u32, Reverse<ElementId>), u32>,
-    first_root: Option<u32>,
-    pending: BTreeMap<ElementId, Waiting>,
-}
-
 #[derive(Debug)]
-struct Element {
-    id: ElementId,
-    value: char,
-    deleted: bool,
-    first_child: Option<u32>,
-    next_sibling: Option<u32>,
+pub struct Text {
+    tree: Tree,
+    replicas: Replicas,
+    waiting: HashMap<Id, Waiting>,
+    /// The length of the visible text.
+    bytes: usize,
 }
 
 /// What waits for one missing element.
 #[derive(Debug, Default)]
 struct Waiting {
     deleted: bool,
-    children: BTreeMap<ElementId, char>,
+    /// The first id of each insert, and its value. One that came twice stands here twice.
+    inserts: Vec<(Id, RunText)>,
 }
 
-/// Stands for the root where an element's index is asked for.
-const ROOT: u32 = u32::MAX;
+/// Element `offset` of run `at` of a leaf, or the gap before it.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    leaf: u32,
+    at: usize,
+    offset: u32,
+}
 
-/// What a rebuilt tombstone has for a value; no one reads it.
-const FORGOTTEN: char = char::REPLACEMENT_CHARACTER;
+/// The most elements that are put into a leaf, or taken from a snapshot, at a time.
+const PIECE: usize = MOST_TEXT / 2;
+
+/// How full a snapshot fills a leaf, in runs and in bytes.
+const FILLED: (usize, usize) = (MOST_RUNS * 3 / 4, PIECE);
+
+impl Default for Text {
+    fn default() -> Self {
+        Self::from_spans(&[], &[])
+    }
+}
 
 impl Text {
     /// An empty text.
@@ -68,38 +98,45 @@ impl Text {
     }
 
     /// A text from its spans in document order and the ops that wait.
-    ///
-    /// An element's parent is the nearest element before it with a smaller id (`crdt.md`, section 5).
     pub fn from_spans(spans: &[Span], pending: &[Op]) -> Self {
-        let mut text = Self::new();
-        // The path from the root to the element before, smallest id first.
-        let mut path: Vec<u32> = Vec::new();
-        let mut place = |text: &mut Self, id: ElementId, value: char, deleted: bool| {
-            while path
-                .last()
-                .is_some_and(|&last| text.elements[last as usize].id > id)
-            {
-                path.pop();
+        let mut replicas = Replicas::default();
+        let mut leaves: Vec<Leaf> = Vec::new();
+        let mut push = |run, text: &str| {
+            let full = |leaf: &Leaf| leaf.runs.len() >= FILLED.0 || leaf.text.len() >= FILLED.1;
+            if leaves.last().is_none_or(full) {
+                leaves.push(Leaf::default());
             }
-            let parent = path.last().copied().unwrap_or(ROOT);
-            let index = text.link(parent, id, value);
-            text.elements[index as usize].deleted = deleted;
-            path.push(index);
+            leaves.last_mut().expect("there is one now").push(run, text);
         };
+        let mut bytes = 0;
         for span in spans {
+            let mut id = replicas.id(&span.id);
             match &span.content {
-                SpanContent::Visible(values) => {
-                    for (offset, value) in (0..).zip(values.chars()) {
-                        place(&mut text, nth(&span.id, offset), value, false);
+                SpanContent::Visible(text) => {
+                    bytes += text.len();
+                    for (piece, elements) in pieces(text) {
+                        push(Run::new(id, elements, false), piece);
+                        id = id.later(elements.into());
                     }
                 }
-                SpanContent::Deleted(count) => {
-                    for offset in 0..*count {
-                        place(&mut text, nth(&span.id, offset), FORGOTTEN, true);
+                &SpanContent::Deleted(count) => {
+                    let mut left = count;
+                    while left > 0 {
+                        let elements = left.min(MOST_ELEMENTS);
+                        push(Run::new(id, elements as u32, true), "");
+                        id = id.later(elements);
+                        left -= elements;
                     }
                 }
             }
         }
+        replicas.load(&leaves);
+        let mut text = Self {
+            tree: Tree::new(leaves, &replicas),
+            replicas,
+            waiting: HashMap::new(),
+            bytes,
+        };
         for op in pending {
             text.integrate(op);
         }
@@ -110,65 +147,61 @@ impl Text {
     ///
     /// Source: `crdt.walk`, `crdt.pending-applies`, `crdt.idempotent`.
     pub fn integrate(&mut self, op: &Op) {
-        match op.elements() {
-            1 => self.integrate_one(op),
-            _ => op.singles().for_each(|single| self.integrate_one(&single)),
-        }
-    }
-
-    fn integrate_one(&mut self, op: &Op) {
+        let id = self.replicas.id(op.id());
         match op {
-            Op::Ins(insert) => self.insert(insert),
-            Op::Del(Delete { id, .. }) => match self.by_id.get(id) {
-                Some(&index) => self.elements[index as usize].deleted = true,
-                None => self.pending.entry(id.clone()).or_default().deleted = true,
-            },
+            Op::Del(Delete { count, .. }) => self.delete(id, count.value()),
+            Op::Ins(insert) => {
+                let parent = insert.parent_id.element();
+                let parent = parent.map(|parent| self.replicas.id(parent));
+                let mut ready = Vec::new();
+                self.insert(parent, id, insert.value.as_str(), &mut ready);
+                while let Some((parent, id, value)) = ready.pop() {
+                    self.insert(Some(parent), id, value.as_str(), &mut ready);
+                }
+            }
         }
     }
 
     /// The visible text.
     pub fn text(&self) -> String {
-        let mut text = String::with_capacity(self.elements.len());
-        text.extend(
-            self.walk()
-                .filter(|element| !element.deleted)
-                .map(|element| element.value),
-        );
+        let mut text = String::with_capacity(self.bytes);
+        let leaves = self.tree.in_order();
+        leaves.for_each(|leaf| text.push_str(&leaf.text));
         text
     }
 
     /// Every element in document order, tombstones included, adjacent ones joined where they can be.
     pub fn spans(&self) -> Vec<Span> {
         let mut spans: Vec<Span> = Vec::new();
-        let mut length = 0;
-        for element in self.walk() {
-            if let Some(last) = spans.last_mut()
-                && last.id.replica_id() == element.id.replica_id()
-                && last.id.lamport() + length == element.id.lamport()
-            {
-                match &mut last.content {
-                    SpanContent::Visible(text) if !element.deleted => {
-                        text.push(element.value);
-                        length += 1;
-                        continue;
-                    }
-                    SpanContent::Deleted(count) if element.deleted => {
-                        *count += 1;
-                        length += 1;
-                        continue;
-                    }
-                    _ => {}
+        let mut last: Option<(Run, u64)> = None;
+        for leaf in self.tree.in_order() {
+            let mut rest = leaf.text.as_str();
+            for run in &leaf.runs {
+                let visible = run.visible() as usize;
+                let end = match leaf.text.len() == leaf.characters as usize {
+                    true => visible,
+                    false => byte_of(rest, visible),
+                };
+                let (text, after) = rest.split_at(end);
+                rest = after;
+                let elements = u64::from(run.elements());
+                let joins = last.is_some_and(|(last, end)| {
+                    (last.replica, end, last.is_deleted())
+                        == (run.replica, run.lamport, run.is_deleted())
+                });
+                last = Some((*run, run.end()));
+                match spans.last_mut().filter(|_| joins).map(|it| &mut it.content) {
+                    Some(SpanContent::Visible(joined)) => joined.push_str(text),
+                    Some(SpanContent::Deleted(count)) => *count += elements,
+                    None => spans.push(Span {
+                        id: self.replicas.element_id(run.id()),
+                        content: match run.is_deleted() {
+                            true => SpanContent::Deleted(elements),
+                            false => SpanContent::Visible(text.into()),
+                        },
+                    }),
                 }
             }
-            let content = match element.deleted {
-                true => SpanContent::Deleted(1),
-                false => SpanContent::Visible(element.value.into()),
-            };
-            spans.push(Span {
-                id: element.id.clone(),
-                content,
-            });
-            length = 1;
         }
         spans
     }
@@ -177,99 +210,250 @@ impl Text {
     /// anything.
     pub fn pending(&self) -> Vec<Op> {
         let mut ops = Vec::new();
-        for (id, waiting) in &self.pending {
-            if waiting.deleted {
-                ops.push(Op::Del(Delete::one(id.clone())));
+        for (&id, waiting) in &self.waiting {
+            let id = self.replicas.element_id(id);
+            for (first, value) in &waiting.inserts {
+                let insert = Op::Ins(Insert {
+                    parent_id: ParentId::Element(id.clone()),
+                    id: self.replicas.element_id(*first),
+                    value: value.clone(),
+                });
+                ops.extend(insert.singles());
             }
-            ops.extend(waiting.children.iter().map(|(child, &value)| {
-                let parent_id = ParentId::Element(id.clone());
-                Op::Ins(Insert {
-                    parent_id,
-                    id: child.clone(),
-                    value: value.into(),
-                })
-            }));
+            if waiting.deleted {
+                ops.push(Op::Del(Delete::one(id)));
+            }
         }
+        let order = |op: &Op| {
+            let inserted = matches!(op, Op::Ins(_));
+            (op.dependency().cloned(), inserted, op.id().clone())
+        };
+        ops.sort_by_cached_key(order);
+        ops.dedup();
         ops
     }
 
-    fn insert(&mut self, insert: &Insert) {
-        if self.by_id.contains_key(&insert.id) {
-            return;
-        }
-        let value = insert.value.as_str().chars().next();
-        let value = value.expect("an insert has a value");
-        let parent = match &insert.parent_id {
-            ParentId::Root => ROOT,
-            ParentId::Element(id) => match self.by_id.get(id) {
-                Some(&index) => index,
+    /// Inserts what is new of a run, or lets it wait; adds to `ready` what waited for its elements.
+    fn insert(
+        &mut self,
+        mut parent: Option<Id>,
+        mut id: Id,
+        mut text: &str,
+        ready: &mut Vec<(Id, Id, RunText)>,
+    ) {
+        while !text.is_empty() {
+            let (piece, elements) = match self.find(id) {
+                Some(_) => first(text, 1),
                 None => {
-                    let waiting = self.pending.entry(id.clone()).or_default();
-                    waiting.children.insert(insert.id.clone(), value);
-                    return;
+                    let place = parent.map(|parent| self.find(parent));
+                    if let (Some(parent), Some(None)) = (parent, place) {
+                        let value = RunText::new(text).expect("it is not empty");
+                        let waiting = self.waiting.entry(parent).or_default();
+                        waiting.inserts.push((id, value));
+                        return;
+                    }
+                    let piece = first(text, self.free_from(id));
+                    let gap = self.gap_after(place.flatten(), id);
+                    self.put(gap, id, piece.0, piece.1);
+                    self.wake(id, piece.1, ready);
+                    piece
                 }
-            },
-        };
-        let mut arrived = vec![(parent, insert.id.clone(), value)];
-        while let Some((parent, id, value)) = arrived.pop() {
-            if self.by_id.contains_key(&id) {
-                continue;
+            };
+            text = &text[piece.len()..];
+            parent = Some(id.later(u64::from(elements) - 1));
+            id = id.later(elements.into());
+        }
+    }
+
+    /// How many elements can be put into a leaf at once, that begin with a missing one and are all
+    /// missing.
+    fn free_from(&self, id: Id) -> usize {
+        let until = self
+            .replicas
+            .of(id)
+            .free_until(id.lamport, &self.tree.leaves);
+        (until - id.lamport).min(PIECE as u64) as usize
+    }
+
+    /// Ends the waiting for new elements.
+    fn wake(&mut self, first: Id, elements: u32, ready: &mut Vec<(Id, Id, RunText)>) {
+        for offset in 0..u64::from(elements) {
+            if self.waiting.is_empty() {
+                return;
             }
-            let waiting = self.pending.remove(&id);
-            let index = self.link(parent, id, value);
-            if let Some(waiting) = waiting {
-                self.elements[index as usize].deleted = waiting.deleted;
-                arrived.extend(
-                    waiting
-                        .children
-                        .into_iter()
-                        .map(|(child, value)| (index, child, value)),
-                );
+            let id = first.later(offset);
+            if let Some(waiting) = self.waiting.remove(&id) {
+                if waiting.deleted {
+                    self.delete(id, 1);
+                }
+                let inserts = waiting.inserts.into_iter();
+                ready.extend(inserts.map(|(child, value)| (id, child, value)));
             }
         }
     }
 
-    /// Adds an element under its parent, before the first sibling with a smaller id.
-    fn link(&mut self, parent: u32, id: ElementId, value: char) -> u32 {
-        let index = u32::try_from(self.elements.len()).expect("fewer than 2^32 elements");
-        let key = (parent, Reverse(id.clone()));
-        let before = self.siblings.range(..&key).next_back();
-        let before = before
-            .filter(|((of, _), _)| *of == parent)
-            .map(|(_, &sibling)| sibling);
-        let slot = match before {
-            Some(sibling) => &mut self.elements[sibling as usize].next_sibling,
-            None if parent == ROOT => &mut self.first_root,
-            None => &mut self.elements[parent as usize].first_child,
-        };
-        let next_sibling = slot.replace(index);
-        self.by_id.insert(id.clone(), index);
-        self.siblings.insert(key, index);
-        self.elements.push(Element {
-            id,
-            value,
-            deleted: false,
-            first_child: None,
-            next_sibling,
-        });
-        index
+    /// Deletes so many elements of one replica, each as soon as it is there.
+    fn delete(&mut self, mut id: Id, mut count: u64) {
+        while count > 0 {
+            let mut elements = 1;
+            match self.find(id) {
+                None => self.waiting.entry(id).or_default().deleted = true,
+                Some(place) => {
+                    let run = self.tree.leaf(place.leaf).runs[place.at];
+                    elements = count.min(u64::from(run.elements() - place.offset));
+                    if !run.is_deleted() {
+                        self.take(place, id, elements as u32);
+                    }
+                }
+            }
+            id = id.later(elements);
+            count -= elements;
+        }
     }
 
-    /// Every element in document order: depth first, each before its children.
-    fn walk(&self) -> impl Iterator<Item = &Element> {
-        let mut next: Vec<u32> = self.first_root.into_iter().collect();
-        std::iter::from_fn(move || {
-            let element = &self.elements[next.pop()? as usize];
-            next.extend(element.next_sibling);
-            next.extend(element.first_child);
-            Some(element)
-        })
+    /// Where an element is, if it is in the list.
+    fn find(&self, id: Id) -> Option<Place> {
+        let replica = self.replicas.of(id);
+        if id.lamport > replica.newest {
+            return None;
+        }
+        let place = |leaf, at, run: &Run| Place {
+            leaf,
+            at,
+            offset: (id.lamport - run.lamport) as u32,
+        };
+        let (leaf, at) = (replica.hint.0, replica.hint.1 as usize);
+        if let Some(run) = self.tree.leaf(leaf).runs.get(at)
+            && run.holds(id)
+        {
+            return Some(place(leaf, at, run));
+        }
+        let leaf = replica.leaf(id.lamport)?;
+        let at = self.tree.leaf(leaf).find(id)?;
+        Some(place(leaf, at, &self.tree.leaf(leaf).runs[at]))
+    }
+
+    /// The gap for a new element: before the first one right of its parent with a smaller id.
+    ///
+    /// Source: section 5 of `crdt.md`.
+    fn gap_after(&self, parent: Option<Place>, id: Id) -> Place {
+        let (leaf, mut at) = match parent {
+            None => (0, 0),
+            Some(Place { leaf, at, offset }) => {
+                let run = self.tree.leaf(leaf).runs[at];
+                let offset = offset + 1;
+                let next = run.id().later(offset.into());
+                if offset < run.elements() && self.replicas.below(next, id) {
+                    return Place { leaf, at, offset };
+                }
+                (leaf, at + 1)
+            }
+        };
+        let is_below = |run: &Run| self.replicas.below(run.id(), id);
+        let first_below = |leaf, from| {
+            let runs: &[Run] = &self.tree.leaf(leaf).runs;
+            runs[from..].iter().position(is_below).map(|at| from + at)
+        };
+        if let Some(at) = first_below(leaf, at) {
+            return Place {
+                leaf,
+                at,
+                offset: 0,
+            };
+        }
+        at = self.tree.leaf(leaf).runs.len();
+        let next = self.tree.leaf(leaf).next;
+        if next == NONE || is_below(&self.tree.leaf(next).runs[0]) {
+            return Place {
+                leaf,
+                at,
+                offset: 0,
+            };
+        }
+        match self.tree.next_below(leaf, id, &self.replicas) {
+            Some(leaf) => Place {
+                leaf,
+                at: first_below(leaf, 0).expect("its least id is below"),
+                offset: 0,
+            },
+            None => {
+                let leaf = self.tree.last;
+                Place {
+                    leaf,
+                    at: self.tree.leaf(leaf).runs.len(),
+                    offset: 0,
+                }
+            }
+        }
+    }
+
+    /// Puts new elements into a gap.
+    fn put(&mut self, gap: Place, id: Id, text: &str, elements: u32) {
+        let Place { leaf, at, offset } = self.with_room(gap);
+        let run = Run::new(id, elements, false);
+        let at = self.tree.leaf_mut(leaf).insert(at, offset, run, text);
+        self.tree.lower(leaf, id, &self.replicas);
+        self.bytes += text.len();
+        let replica = self.replicas.of_mut(id);
+        replica.put(id.lamport, run.end() - 1, leaf);
+        replica.hint = (leaf, at as u32);
+        let full = self.tree.leaf(leaf);
+        if full.text.len() > MOST_TEXT {
+            let (at, offset) = full.middle();
+            self.split(leaf, at, offset);
+        }
+    }
+
+    /// Deletes visible elements of one run.
+    fn take(&mut self, place: Place, id: Id, elements: u32) {
+        let Place { leaf, at, offset } = self.with_room(place);
+        let it = self.tree.leaf_mut(leaf);
+        let before = it.text.len();
+        let at = it.delete(at, offset, elements);
+        self.bytes -= before - it.text.len();
+        self.replicas.of_mut(id).hint = (leaf, at as u32);
+    }
+
+    /// The same place in a leaf that has room for two runs more.
+    fn with_room(&mut self, place: Place) -> Place {
+        let leaf = self.tree.leaf(place.leaf);
+        if leaf.has_room() {
+            return place;
+        }
+        let half = leaf.runs.len() / 2;
+        let new = self.split(place.leaf, half, 0);
+        match place.at < half {
+            true => place,
+            false => Place {
+                leaf: new,
+                at: place.at - half,
+                ..place
+            },
+        }
+    }
+
+    fn split(&mut self, leaf: u32, at: usize, offset: u32) -> u32 {
+        let new = self.tree.split(leaf, at, offset, &self.replicas);
+        let [old_leaf, new_leaf] = [leaf, new].map(|leaf| (leaf, self.tree.leaf(leaf)));
+        self.replicas.moved(old_leaf, new_leaf);
+        new
     }
 }
 
-/// The id `offset` lamports after `first`, of the same replica.
-fn nth(first: &ElementId, offset: u64) -> ElementId {
-    Integer::new(first.lamport() + offset)
-        .and_then(|lamport| ElementId::new(lamport, first.replica_id().clone()))
-        .expect("a span ends at an id that was accepted")
+/// The first characters of a text, at most so many, and how many they are.
+fn first(text: &str, most: usize) -> (&str, u32) {
+    let piece = match text.len() {
+        0..=1 => text,
+        _ => &text[..byte_of(text, most)],
+    };
+    (piece, piece.chars().count() as u32)
+}
+
+/// A text in pieces, with how many characters each has.
+fn pieces(mut text: &str) -> impl Iterator<Item = (&str, u32)> {
+    std::iter::from_fn(move || {
+        let piece = first(text, PIECE);
+        text = &text[piece.0.len()..];
+        (piece.1 > 0).then_some(piece)
+    })
 }
