@@ -61,6 +61,8 @@ impl Tree {
             nodes: Vec::new(),
             last: number(last),
         };
+        // For the least id, where no node asks for it.
+        tree.child(0, true, replicas);
         let mut over_leaves = true;
         let mut level: Vec<u32> = (0..=tree.last).collect();
         while level.len() > 1 {

@@ -4,6 +4,7 @@
 
 mod client;
 mod document;
+mod engine;
 mod presence;
 mod profiles;
 mod program;
