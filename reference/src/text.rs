@@ -25,8 +25,7 @@ mod check;
 mod ids;
 mod leaf;
 mod tree;
-
-use std::collections::HashMap;
+mod waiting;
 
 use collab_spec::id::{ElementId, ParentId};
 use collab_spec::message::{Delete, Insert, Op, RunText};
@@ -34,6 +33,7 @@ use collab_spec::message::{Delete, Insert, Op, RunText};
 use self::ids::{Id, Replicas};
 use self::leaf::{Leaf, MOST_ELEMENTS, MOST_RUNS, MOST_TEXT, Run, byte_of};
 use self::tree::{NONE, Tree};
+use self::waiting::Waiting;
 
 /// Adjacent elements of one replica with consecutive lamports, all visible or all deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,17 +58,9 @@ pub enum SpanContent {
 pub struct Text {
     tree: Tree,
     replicas: Replicas,
-    waiting: HashMap<Id, Waiting>,
+    waiting: Waiting,
     /// The length of the visible text.
     bytes: usize,
-}
-
-/// What waits for one missing element.
-#[derive(Debug, Default)]
-struct Waiting {
-    deleted: bool,
-    /// The first id of each insert, and its value. One that came twice stands here twice.
-    inserts: Vec<(Id, RunText)>,
 }
 
 /// Element `offset` of run `at` of a leaf, or the gap before it.
@@ -134,7 +126,7 @@ impl Text {
         let mut text = Self {
             tree: Tree::new(leaves, &replicas),
             replicas,
-            waiting: HashMap::new(),
+            waiting: Waiting::default(),
             bytes,
         };
         for op in pending {
@@ -210,18 +202,18 @@ impl Text {
     /// anything.
     pub fn pending(&self) -> Vec<Op> {
         let mut ops = Vec::new();
-        for (&id, waiting) in &self.waiting {
-            let id = self.replicas.element_id(id);
-            for (first, value) in &waiting.inserts {
-                let insert = Op::Ins(Insert {
-                    parent_id: ParentId::Element(id.clone()),
-                    id: self.replicas.element_id(*first),
-                    value: value.clone(),
-                });
-                ops.extend(insert.singles());
-            }
-            if waiting.deleted {
-                ops.push(Op::Del(Delete::one(id)));
+        for (missing, early) in self.waiting.iter() {
+            let missing = self.replicas.element_id(missing);
+            match &early.value {
+                None => ops.push(Op::Del(Delete::one(missing))),
+                Some(value) => {
+                    let insert = Op::Ins(Insert {
+                        parent_id: ParentId::Element(missing),
+                        id: self.replicas.element_id(early.id),
+                        value: value.clone(),
+                    });
+                    ops.extend(insert.singles());
+                }
             }
         }
         let order = |op: &Op| {
@@ -248,11 +240,13 @@ impl Text {
                     let place = parent.map(|parent| self.find(parent));
                     if let (Some(parent), Some(None)) = (parent, place) {
                         let value = RunText::new(text).expect("it is not empty");
-                        let waiting = self.waiting.entry(parent).or_default();
-                        waiting.inserts.push((id, value));
+                        self.waiting.insert(parent, id, value);
                         return;
                     }
-                    let piece = first(text, self.free_from(id));
+                    let piece = match text.len() {
+                        1 => (text, 1),
+                        _ => first(text, self.free_from(id)),
+                    };
                     let gap = self.gap_after(place.flatten(), id);
                     self.put(gap, id, piece.0, piece.1);
                     self.wake(id, piece.1, ready);
@@ -282,12 +276,13 @@ impl Text {
                 return;
             }
             let id = first.later(offset);
-            if let Some(waiting) = self.waiting.remove(&id) {
-                if waiting.deleted {
-                    self.delete(id, 1);
-                }
-                let inserts = waiting.inserts.into_iter();
-                ready.extend(inserts.map(|(child, value)| (id, child, value)));
+            let mut deleted = false;
+            self.waiting.take(id, |child, value| match value {
+                Some(value) => ready.push((id, child, value)),
+                None => deleted = true,
+            });
+            if deleted {
+                self.delete(id, 1);
             }
         }
     }
@@ -297,7 +292,7 @@ impl Text {
         while count > 0 {
             let mut elements = 1;
             match self.find(id) {
-                None => self.waiting.entry(id).or_default().deleted = true,
+                None => self.waiting.delete(id),
                 Some(place) => {
                     let run = self.tree.leaf(place.leaf).runs[place.at];
                     elements = count.min(u64::from(run.elements() - place.offset));
@@ -442,10 +437,7 @@ impl Text {
 
 /// The first characters of a text, at most so many, and how many they are.
 fn first(text: &str, most: usize) -> (&str, u32) {
-    let piece = match text.len() {
-        0..=1 => text,
-        _ => &text[..byte_of(text, most)],
-    };
+    let piece = &text[..byte_of(text, most)];
     (piece, piece.chars().count() as u32)
 }
 

@@ -37,6 +37,7 @@ impl Integer {
     }
 
     /// The value.
+    #[inline]
     pub fn value(self) -> u64 {
         self.0
     }
@@ -80,6 +81,7 @@ impl Name {
     }
 
     /// The text of the name.
+    #[inline]
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -134,11 +136,13 @@ impl ElementId {
     }
 
     /// The Lamport timestamp, 1 … 2^53−1.
+    #[inline]
     pub fn lamport(&self) -> u64 {
         self.lamport.value()
     }
 
     /// The replica that made the element.
+    #[inline]
     pub fn replica_id(&self) -> &Name {
         &self.replica_id
     }
@@ -218,6 +222,7 @@ impl ParentId {
     }
 
     /// The element, or nothing for the root.
+    #[inline]
     pub fn element(&self) -> Option<&ElementId> {
         match self {
             Self::Root => None,

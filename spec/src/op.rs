@@ -88,6 +88,7 @@ pub struct SingleDelete {
 
 impl Op {
     /// The id of the first element that the op inserts or deletes.
+    #[inline]
     pub fn id(&self) -> &ElementId {
         match self {
             Self::Ins(insert) => &insert.id,
@@ -207,6 +208,7 @@ impl RunText {
     }
 
     /// The text.
+    #[inline]
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -275,6 +277,7 @@ impl Count {
     }
 
     /// How many.
+    #[inline]
     pub fn value(self) -> u64 {
         self.0.value()
     }

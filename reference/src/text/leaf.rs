@@ -155,8 +155,14 @@ impl Leaf {
     /// Deletes so many elements from element `offset` of the visible run `at` on; gives the run that
     /// the element before them is in then, where there is one.
     pub(super) fn delete(&mut self, at: usize, offset: u32, elements: u32) -> usize {
-        let (from, until) = (self.byte(at, offset), self.byte(at, offset + elements));
-        self.text.drain(from..until);
+        let from = self.byte(at, offset);
+        match self.text.len() == self.characters as usize && elements == 1 {
+            true => drop(self.text.remove(from)),
+            false => {
+                let until = from + byte_of(&self.text[from..], elements as usize);
+                self.text.drain(from..until);
+            }
+        }
         self.characters -= elements;
         let run = self.runs[at];
         let deleted = Run::new(run.id().later(offset.into()), elements, true);
