@@ -31,8 +31,8 @@ use collab_spec::id::{ElementId, ParentId};
 use collab_spec::message::{Delete, Insert, Op, RunText};
 
 use self::ids::{Id, Replicas};
-use self::leaf::{Leaf, MOST_ELEMENTS, MOST_RUNS, MOST_TEXT, Run, byte_of};
-use self::tree::{NONE, Tree};
+use self::leaf::{MOST_ELEMENTS, MOST_TEXT, Run, byte_of};
+use self::tree::Tree;
 use self::waiting::Waiting;
 
 /// Adjacent elements of one replica with consecutive lamports, all visible or all deleted.
@@ -54,7 +54,7 @@ pub enum SpanContent {
 }
 
 /// A text and all that is needed to go on editing it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Text {
     tree: Tree,
     replicas: Replicas,
@@ -71,17 +71,14 @@ struct Place {
     offset: u32,
 }
 
-/// The most elements that are put into a leaf, or taken from a snapshot, at a time.
-const PIECE: usize = MOST_TEXT / 2;
-
-/// How full a snapshot fills a leaf, in runs and in bytes.
-const FILLED: (usize, usize) = (MOST_RUNS * 3 / 4, PIECE);
-
-impl Default for Text {
-    fn default() -> Self {
-        Self::from_spans(&[], &[])
+impl Place {
+    fn new(leaf: u32, at: usize, offset: u32) -> Self {
+        Self { leaf, at, offset }
     }
 }
+
+/// The most elements that are put into a leaf at a time.
+const PIECE: usize = MOST_TEXT / 2;
 
 impl Text {
     /// An empty text.
@@ -91,44 +88,32 @@ impl Text {
 
     /// A text from its spans in document order and the ops that wait.
     pub fn from_spans(spans: &[Span], pending: &[Op]) -> Self {
-        let mut replicas = Replicas::default();
-        let mut leaves: Vec<Leaf> = Vec::new();
-        let mut push = |run, text: &str| {
-            let full = |leaf: &Leaf| leaf.runs.len() >= FILLED.0 || leaf.text.len() >= FILLED.1;
-            if leaves.last().is_none_or(full) {
-                leaves.push(Leaf::default());
-            }
-            leaves.last_mut().expect("there is one now").push(run, text);
-        };
-        let mut bytes = 0;
+        let mut text = Self::new();
         for span in spans {
-            let mut id = replicas.id(&span.id);
+            let mut id = text.replicas.id(&span.id);
+            let mut add = |elements: u32, deleted, values: &str| {
+                let run = Run::new(id, elements, deleted);
+                text.put(text.tree.end(), run, values);
+                id = id.later(elements.into());
+            };
             match &span.content {
-                SpanContent::Visible(text) => {
-                    bytes += text.len();
-                    for (piece, elements) in pieces(text) {
-                        push(Run::new(id, elements, false), piece);
-                        id = id.later(elements.into());
+                SpanContent::Visible(values) => {
+                    let mut rest = values.as_str();
+                    while !rest.is_empty() {
+                        let (piece, elements) = first(rest, PIECE);
+                        add(elements, false, piece);
+                        rest = &rest[piece.len()..];
                     }
                 }
-                &SpanContent::Deleted(count) => {
-                    let mut left = count;
-                    while left > 0 {
-                        let elements = left.min(MOST_ELEMENTS);
-                        push(Run::new(id, elements as u32, true), "");
-                        id = id.later(elements);
-                        left -= elements;
+                &SpanContent::Deleted(mut count) => {
+                    while count > 0 {
+                        let elements = count.min(MOST_ELEMENTS);
+                        add(elements as u32, true, "");
+                        count -= elements;
                     }
                 }
             }
         }
-        replicas.load(&leaves);
-        let mut text = Self {
-            tree: Tree::new(leaves, &replicas),
-            replicas,
-            waiting: Waiting::default(),
-            bytes,
-        };
         for op in pending {
             text.integrate(op);
         }
@@ -165,7 +150,7 @@ impl Text {
     /// Every element in document order, tombstones included, adjacent ones joined where they can be.
     pub fn spans(&self) -> Vec<Span> {
         let mut spans: Vec<Span> = Vec::new();
-        let mut last: Option<(Run, u64)> = None;
+        let mut last: Option<Run> = None;
         for leaf in self.tree.in_order() {
             let mut rest = leaf.text.as_str();
             for run in &leaf.runs {
@@ -177,11 +162,8 @@ impl Text {
                 let (text, after) = rest.split_at(end);
                 rest = after;
                 let elements = u64::from(run.elements());
-                let joins = last.is_some_and(|(last, end)| {
-                    (last.replica, end, last.is_deleted())
-                        == (run.replica, run.lamport, run.is_deleted())
-                });
-                last = Some((*run, run.end()));
+                let joins = last.is_some_and(|last| last.goes_on_in(run));
+                last = Some(*run);
                 match spans.last_mut().filter(|_| joins).map(|it| &mut it.content) {
                     Some(SpanContent::Visible(joined)) => joined.push_str(text),
                     Some(SpanContent::Deleted(count)) => *count += elements,
@@ -243,12 +225,11 @@ impl Text {
                         self.waiting.insert(parent, id, value);
                         return;
                     }
-                    let piece = match text.len() {
-                        1 => (text, 1),
-                        _ => first(text, self.free_from(id)),
-                    };
+                    // What is above all is new as a whole.
+                    let is_newest = id.lamport > self.replicas.of(id).newest;
+                    let piece = first(text, if is_newest { PIECE } else { 1 });
                     let gap = self.gap_after(place.flatten(), id);
-                    self.put(gap, id, piece.0, piece.1);
+                    self.put(gap, Run::new(id, piece.1, false), piece.0);
                     self.wake(id, piece.1, ready);
                     piece
                 }
@@ -257,16 +238,6 @@ impl Text {
             parent = Some(id.later(u64::from(elements) - 1));
             id = id.later(elements.into());
         }
-    }
-
-    /// How many elements can be put into a leaf at once, that begin with a missing one and are all
-    /// missing.
-    fn free_from(&self, id: Id) -> usize {
-        let until = self
-            .replicas
-            .of(id)
-            .free_until(id.lamport, &self.tree.leaves);
-        (until - id.lamport).min(PIECE as u64) as usize
     }
 
     /// Ends the waiting for new elements.
@@ -312,34 +283,33 @@ impl Text {
         if id.lamport > replica.newest {
             return None;
         }
-        let place = |leaf, at, run: &Run| Place {
-            leaf,
-            at,
-            offset: (id.lamport - run.lamport) as u32,
+        let place = |leaf, at, run: &Run| {
+            let offset = id.lamport - run.lamport;
+            Some(Place::new(leaf, at, offset as u32))
         };
         let (leaf, at) = (replica.hint.0, replica.hint.1 as usize);
         if let Some(run) = self.tree.leaf(leaf).runs.get(at)
             && run.holds(id)
         {
-            return Some(place(leaf, at, run));
+            return place(leaf, at, run);
         }
-        let leaf = replica.leaf(id.lamport)?;
+        let (_, leaf) = replica.entry(id.lamport)?;
         let at = self.tree.leaf(leaf).find(id)?;
-        Some(place(leaf, at, &self.tree.leaf(leaf).runs[at]))
+        place(leaf, at, &self.tree.leaf(leaf).runs[at])
     }
 
     /// The gap for a new element: before the first one right of its parent with a smaller id.
     ///
     /// Source: section 5 of `crdt.md`.
     fn gap_after(&self, parent: Option<Place>, id: Id) -> Place {
-        let (leaf, mut at) = match parent {
+        let (leaf, at) = match parent {
             None => (0, 0),
             Some(Place { leaf, at, offset }) => {
                 let run = self.tree.leaf(leaf).runs[at];
                 let offset = offset + 1;
                 let next = run.id().later(offset.into());
                 if offset < run.elements() && self.replicas.below(next, id) {
-                    return Place { leaf, at, offset };
+                    return Place::new(leaf, at, offset);
                 }
                 (leaf, at + 1)
             }
@@ -350,47 +320,25 @@ impl Text {
             runs[from..].iter().position(is_below).map(|at| from + at)
         };
         if let Some(at) = first_below(leaf, at) {
-            return Place {
-                leaf,
-                at,
-                offset: 0,
-            };
-        }
-        at = self.tree.leaf(leaf).runs.len();
-        let next = self.tree.leaf(leaf).next;
-        if next == NONE || is_below(&self.tree.leaf(next).runs[0]) {
-            return Place {
-                leaf,
-                at,
-                offset: 0,
-            };
+            return Place::new(leaf, at, 0);
         }
         match self.tree.next_below(leaf, id, &self.replicas) {
-            Some(leaf) => Place {
-                leaf,
-                at: first_below(leaf, 0).expect("its least id is below"),
-                offset: 0,
-            },
-            None => {
-                let leaf = self.tree.last;
-                Place {
-                    leaf,
-                    at: self.tree.leaf(leaf).runs.len(),
-                    offset: 0,
-                }
+            None => self.tree.end(),
+            Some(leaf) => {
+                let at = first_below(leaf, 0).expect("its least id is below");
+                Place::new(leaf, at, 0)
             }
         }
     }
 
     /// Puts new elements into a gap.
-    fn put(&mut self, gap: Place, id: Id, text: &str, elements: u32) {
+    fn put(&mut self, gap: Place, run: Run, text: &str) {
         let Place { leaf, at, offset } = self.with_room(gap);
-        let run = Run::new(id, elements, false);
         let at = self.tree.leaf_mut(leaf).insert(at, offset, run, text);
-        self.tree.lower(leaf, id, &self.replicas);
+        self.tree.lower(leaf, run.id(), &self.replicas);
         self.bytes += text.len();
-        let replica = self.replicas.of_mut(id);
-        replica.put(id.lamport, run.end() - 1, leaf);
+        let replica = self.replicas.of_mut(run.id());
+        replica.put(run.lamport, run.end() - 1, leaf);
         replica.hint = (leaf, at as u32);
         let full = self.tree.leaf(leaf);
         if full.text.len() > MOST_TEXT {
@@ -415,15 +363,13 @@ impl Text {
         if leaf.has_room() {
             return place;
         }
-        let half = leaf.runs.len() / 2;
-        let new = self.split(place.leaf, half, 0);
-        match place.at < half {
-            true => place,
-            false => Place {
-                leaf: new,
-                at: place.at - half,
-                ..place
-            },
+        // Where elements come one after the other, leaves are left full.
+        let runs = leaf.runs.len();
+        let cut = if place.at == runs { runs } else { runs / 2 };
+        let new = self.split(place.leaf, cut, 0);
+        match place.at.checked_sub(cut) {
+            None => place,
+            Some(at) => Place::new(new, at, place.offset),
         }
     }
 
@@ -439,13 +385,4 @@ impl Text {
 fn first(text: &str, most: usize) -> (&str, u32) {
     let piece = &text[..byte_of(text, most)];
     (piece, piece.chars().count() as u32)
-}
-
-/// A text in pieces, with how many characters each has.
-fn pieces(mut text: &str) -> impl Iterator<Item = (&str, u32)> {
-    std::iter::from_fn(move || {
-        let piece = first(text, PIECE);
-        text = &text[piece.0.len()..];
-        (piece.1 > 0).then_some(piece)
-    })
 }

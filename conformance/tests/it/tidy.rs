@@ -103,6 +103,7 @@ fn what_is_pure_stays_pure() {
     let mut pure = rust_files(&src.join("monitor"));
     pure.extend(["model.rs", "monitor.rs", "trace.rs", "pattern.rs"].map(|file| src.join(file)));
     let reference = workspace().join("reference/src");
+    pure.extend(rust_files(&reference.join("text")));
     pure.extend(
         [
             "text.rs",

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Text;
-use super::ids::Id;
+use super::ids::{Id, Replica};
 use super::leaf::{Leaf, MOST_TEXT, Run};
 use super::tree::NONE;
 
@@ -113,5 +113,24 @@ impl Text {
             let replica = self.replicas.of(runs[0].0.id());
             replica.check_runs(runs);
         }
+    }
+}
+
+impl Replica {
+    /// Panics where the map does not have all runs, each with its leaf. They are in order.
+    fn check_runs(&self, runs: &[(Run, u32)]) {
+        for &(run, leaf) in runs {
+            let (first, last) = (self.entry(run.lamport), self.entry(run.end() - 1));
+            assert_eq!(first.map(|(_, leaf)| leaf), Some(leaf), "{run:?}");
+            assert_eq!(first, last, "{run:?} lies under two entries");
+        }
+        let mut neighbours = self.leaves.values().zip(self.leaves.values().skip(1));
+        assert!(
+            neighbours.all(|(one, next)| one != next),
+            "{:?}",
+            self.leaves
+        );
+        let (run, leaf) = runs.last().expect("the replica has an element");
+        assert_eq!((run.end() - 1, *leaf), (self.newest, self.newest_leaf));
     }
 }

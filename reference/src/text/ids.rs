@@ -5,7 +5,7 @@ use std::ops::Bound::{Excluded, Unbounded};
 
 use collab_spec::id::{ElementId, Integer, Name};
 
-use super::leaf::{Leaf, Run};
+use super::leaf::Leaf;
 
 /// An element's id, its replica as a number. Its order is that of [`Replicas::below`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,9 +45,9 @@ pub(super) struct Replica {
     name: Name,
     /// The greatest lamport of an element of the list; 0 where there is none.
     pub(super) newest: u64,
-    newest_leaf: u32,
+    pub(super) newest_leaf: u32,
     /// The leaf of every element from this lamport on, up to the next lamport in the map.
-    leaves: BTreeMap<u64, u32>,
+    pub(super) leaves: BTreeMap<u64, u32>,
     /// A leaf and a run in it that were of use lately; they may be others by now.
     pub(super) hint: (u32, u32),
 }
@@ -102,6 +102,9 @@ impl Replicas {
 
     /// Notes which elements a split has moved: what was in `leaf` alone is now in both.
     pub(super) fn moved(&mut self, (number, leaf): (u32, &Leaf), (new_number, new): (u32, &Leaf)) {
+        if new.runs.is_empty() {
+            return;
+        }
         let stayed = leaf.runs.iter().map(|run| (run, number));
         let moved = new.runs.iter().map(|run| (run, new_number));
         let mut runs: Vec<_> = stayed.chain(moved).collect();
@@ -128,23 +131,6 @@ impl Replicas {
             before = Some((run.replica, run.lamport));
         }
     }
-
-    /// Takes the elements of all runs of all leaves in, into an empty map.
-    pub(super) fn load(&mut self, leaves: &[Leaf]) {
-        let runs = (0..).zip(leaves).flat_map(|(number, leaf)| {
-            let runs = leaf.runs.iter();
-            runs.map(move |run| (run.replica, run.lamport, run.end(), number))
-        });
-        let mut runs: Vec<(u32, u64, u64, u32)> = runs.collect();
-        runs.sort_unstable();
-        for of_replica in runs.chunk_by(|a, b| a.0 == b.0) {
-            let replica = &mut self.all[of_replica[0].0 as usize];
-            let entries = of_replica.chunk_by(|a, b| a.3 == b.3);
-            replica.leaves = entries.map(|same| (same[0].1, same[0].3)).collect();
-            let &(_, _, end, leaf) = of_replica.last().expect("a chunk is not empty");
-            (replica.newest, replica.newest_leaf) = (end - 1, leaf);
-        }
-    }
 }
 
 impl Replica {
@@ -158,32 +144,10 @@ impl Replica {
         }
     }
 
-    /// The leaf where an element is, if it is anywhere.
-    pub(super) fn leaf(&self, lamport: u64) -> Option<u32> {
-        self.entry(lamport).map(|(_, leaf)| leaf)
-    }
-
-    fn entry(&self, lamport: u64) -> Option<(u64, u32)> {
+    /// The entry of the map under which an element is, if it is anywhere.
+    pub(super) fn entry(&self, lamport: u64) -> Option<(u64, u32)> {
         let entry = self.leaves.range(..=lamport).next_back();
         entry.map(|(&from, &leaf)| (from, leaf))
-    }
-
-    fn entry_above(&self, lamport: u64) -> Option<(u64, u32)> {
-        let entry = self.leaves.range((Excluded(lamport), Unbounded)).next();
-        entry.map(|(&from, &leaf)| (from, leaf))
-    }
-
-    /// A lamport above this one such that there is no element between them.
-    pub(super) fn free_until(&self, lamport: u64, leaves: &[Leaf]) -> u64 {
-        if lamport > self.newest {
-            return u64::MAX;
-        }
-        let end = self.entry_above(lamport).map_or(u64::MAX, |(from, _)| from);
-        let leaf = self.leaf(lamport).map(|leaf| &leaves[leaf as usize]);
-        let runs = leaf.into_iter().flat_map(|leaf| &leaf.runs);
-        runs.filter(|run| run.lamport > lamport)
-            .map(|run| run.lamport)
-            .fold(end, u64::min)
     }
 
     /// Notes new elements, with the lamports from `first` to `last`, of which there were none.
@@ -199,44 +163,20 @@ impl Replica {
         if entry.is_some_and(|(_, noted)| noted == leaf) {
             return;
         }
-        // What goes on after the new elements.
-        let next = self.entry_above(first);
-        match (next, entry) {
-            (Some((from, noted)), _) if from == last + 1 || entry.is_none() => {
-                if noted == leaf {
-                    self.leaves.remove(&from);
-                }
-            }
-            (_, Some((_, noted))) => {
-                self.leaves.insert(last + 1, noted);
-            }
-            (_, None) => {}
+        // What the entry goes on with after the new elements, and what stands before them.
+        if let Some((_, noted)) = entry {
+            self.leaves.entry(last + 1).or_insert(noted);
         }
-        // And before them.
-        let before = first.checked_sub(1).and_then(|before| self.entry(before));
-        if before.is_some_and(|(_, noted)| noted == leaf) {
-            self.leaves.remove(&first);
-        } else {
-            self.leaves.insert(first, leaf);
+        let after = self.leaves.range((Excluded(last), Unbounded)).next();
+        if let Some((&from, &noted)) = after
+            && noted == leaf
+        {
+            self.leaves.remove(&from);
         }
-    }
-}
-
-impl Replica {
-    /// Panics where the map does not have all runs, each with its leaf. They are in order.
-    pub(super) fn check_runs(&self, runs: &[(Run, u32)]) {
-        for &(run, leaf) in runs {
-            let (first, last) = (self.entry(run.lamport), self.entry(run.end() - 1));
-            assert_eq!(first.map(|(_, leaf)| leaf), Some(leaf), "{run:?}");
-            assert_eq!(first, last, "{run:?} lies under two entries");
-        }
-        let mut neighbours = self.leaves.values().zip(self.leaves.values().skip(1));
-        assert!(
-            neighbours.all(|(one, next)| one != next),
-            "{:?}",
-            self.leaves
-        );
-        let (run, leaf) = runs.last().expect("the replica has an element");
-        assert_eq!((run.end() - 1, *leaf), (self.newest, self.newest_leaf));
+        let before = self.entry(first - 1);
+        match before.is_some_and(|(_, noted)| noted == leaf) {
+            true => self.leaves.remove(&first),
+            false => self.leaves.insert(first, leaf),
+        };
     }
 }

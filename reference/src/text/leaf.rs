@@ -66,12 +66,17 @@ impl Run {
         self.replica == id.replica && (self.lamport..self.end()).contains(&id.lamport)
     }
 
-    /// Whether the two would be one run if they stood beside each other.
+    /// Whether the next run has the elements that come after.
     pub(super) fn goes_on_in(&self, next: &Self) -> bool {
         self.replica == next.replica
             && self.end() == next.lamport
             && self.is_deleted() == next.is_deleted()
-            && u64::from(self.elements()) + u64::from(next.elements()) <= MOST_ELEMENTS
+    }
+
+    /// Whether the two can be one run.
+    fn joins(&self, next: &Self) -> bool {
+        let elements = u64::from(self.elements()) + u64::from(next.elements());
+        self.goes_on_in(next) && elements <= MOST_ELEMENTS
     }
 
     /// The elements from `offset` on.
@@ -123,13 +128,7 @@ impl Leaf {
         self.runs.len() + 2 <= MOST_RUNS
     }
 
-    pub(super) fn push(&mut self, run: Run, text: &str) {
-        self.runs.push(run);
-        self.text.push_str(text);
-        self.characters += run.visible();
-    }
-
-    /// Puts visible elements before element `offset` of run `at`; gives the run that they are in then.
+    /// Puts a new run before element `offset` of run `at`; gives the run that they are in then.
     pub(super) fn insert(&mut self, at: usize, offset: u32, new: Run, text: &str) -> usize {
         let byte = self.byte(at, offset);
         match text.len() {
@@ -144,7 +143,7 @@ impl Leaf {
             self.runs.insert(at + 2, run.from(offset));
             return at + 1;
         }
-        if at > 0 && self.runs[at - 1].goes_on_in(&new) {
+        if at > 0 && self.runs[at - 1].joins(&new) {
             self.join(at - 1, new.elements());
             return at - 1;
         }
@@ -233,7 +232,7 @@ impl Leaf {
     /// Joins run `at` and the next, where they can be one.
     fn join_next(&mut self, at: usize) {
         if let Some(next) = self.runs.get(at + 1)
-            && self.runs[at].goes_on_in(next)
+            && self.runs[at].joins(next)
         {
             let elements = next.elements();
             self.runs.remove(at + 1);

@@ -2,6 +2,7 @@
 
 use arrayvec::ArrayVec;
 
+use super::Place;
 use super::ids::{Id, Replicas};
 use super::leaf::Leaf;
 
@@ -10,9 +11,6 @@ pub(super) const NONE: u32 = u32::MAX;
 
 /// The most children of a node.
 const MOST_CHILDREN: usize = 32;
-
-/// How many children a node has that is made with its children.
-const CHILDREN: usize = 24;
 
 #[derive(Debug)]
 pub(super) struct Tree {
@@ -46,49 +44,28 @@ impl Node {
     }
 }
 
-impl Tree {
-    /// A tree over leaves in their order.
-    pub(super) fn new(mut leaves: Vec<Leaf>, replicas: &Replicas) -> Self {
-        if leaves.is_empty() {
-            leaves.push(Leaf::default());
-        }
-        let last = leaves.len() - 1;
-        for (leaf, next) in leaves[..last].iter_mut().zip(1..) {
-            leaf.next = next;
-        }
-        let mut tree = Self {
-            leaves,
+impl Default for Tree {
+    fn default() -> Self {
+        Self {
+            leaves: vec![Leaf::default()],
             nodes: Vec::new(),
-            last: number(last),
-        };
-        // For the least id, where no node asks for it.
-        tree.child(0, true, replicas);
-        let mut over_leaves = true;
-        let mut level: Vec<u32> = (0..=tree.last).collect();
-        while level.len() > 1 {
-            let mut above = Vec::new();
-            for children in level.chunks(CHILDREN) {
-                let children = children.iter();
-                let children = children.map(|&number| tree.child(number, over_leaves, replicas));
-                let node = Node {
-                    children: children.collect(),
-                    over_leaves,
-                    above: NONE,
-                };
-                above.push(tree.add_node(node));
-            }
-            level = above;
-            over_leaves = false;
+            last: 0,
         }
-        tree
     }
+}
 
+impl Tree {
     pub(super) fn leaf(&self, number: u32) -> &Leaf {
         &self.leaves[number as usize]
     }
 
     pub(super) fn leaf_mut(&mut self, number: u32) -> &mut Leaf {
         &mut self.leaves[number as usize]
+    }
+
+    /// The gap at the end of the document.
+    pub(super) fn end(&self) -> Place {
+        Place::new(self.last, self.leaf(self.last).runs.len(), 0)
     }
 
     fn node(&mut self, number: u32) -> &mut Node {
