@@ -42,7 +42,9 @@ pub async fn first_contact(
     let context = Context::new(Arc::clone(target), scale);
     let result = match context.open("first-contact", Buffers::Usual).await {
         Err(OpenError::NoConnection(why)) => Err(NoContact::NoServer(why)),
-        Err(OpenError::NoWebSocket(why)) => Err(NoContact::WrongServer(why)),
+        Err(OpenError::NoWebSocket(why)) => {
+            Err(NoContact::WrongServer(format!("[{}] {why}", ids::UPGRADE)))
+        }
         Ok(mut client) => {
             let talk: Outcome<BTreeSet<Profile>> = async {
                 client.hello(context.doc_id(), "first-contact", Some(0));

@@ -30,6 +30,8 @@ ids! {
     ACK_FIELDS = "ack.fields";
     /// The text of a resync is that of its ops.
     RESYNC_TEXT = "resync.text";
+    /// A resync carries its fields.
+    RESYNC_FIELDS = "resync.fields";
     /// A resync is not below its ack.
     RESYNC_HEAD = "resync.head";
     /// An echo carries the defined fields alone.
@@ -64,6 +66,8 @@ ids! {
     SYNC_AT_HEAD = "sync.at-head";
     /// L > H.
     SYNC_BEYOND_HEAD = "sync.beyond-head";
+    /// A sync is for who has asked for it.
+    SYNC_NEWCOMER_ALONE = "sync.newcomer-alone";
     /// No L is a reason to close.
     SYNC_NEVER_CLOSES = "sync.never-closes";
     /// An op has one seq.
@@ -98,10 +102,14 @@ ids! {
     CLOSE_NO_1011 = "close.no-1011";
     /// Less than 1 MiB is no reason for 1013.
     SLOW_FLOOR = "slow.floor";
+    /// Who was closed as slow may come back.
+    SLOW_CATCHES_UP = "slow.catches-up";
     /// Who reads is not closed as slow.
     SLOW_READERS_SAFE = "slow.readers-safe";
     /// The ack says what is on.
     PROFILES_ACK = "profiles.ack";
+    /// The ack says so to who has asked.
+    PROFILES_ACK_UNASKED = "profiles.ack-unasked";
     /// What is off is not there.
     PROFILES_OFF = "profiles.off-is-core";
     /// With `resume` the ack says epoch and sync.

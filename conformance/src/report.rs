@@ -2,6 +2,7 @@
 //!
 //! Everything here is made from the report's data alone.
 
+pub mod broken;
 mod log;
 
 use std::collections::BTreeMap;
@@ -160,35 +161,20 @@ pub fn summary_text(report: &Report) -> String {
     text
 }
 
-/// The requirements that cases saw broken first, the shortest case of each: where to begin.
+/// The requirements that cases name first, the likely cause at the top: where to begin.
 fn broken(text: &mut String, report: &Report) {
-    let mut by_requirement: BTreeMap<&str, Vec<&CaseReport>> = BTreeMap::new();
-    let failed = report
-        .cases
-        .iter()
-        .filter(|case| case.verdict == Verdict::Fail);
-    for case in failed {
-        if let Some(breach) = case.breaches.first() {
-            by_requirement
-                .entry(&breach.requirement)
-                .or_default()
-                .push(case);
-        }
-    }
-    let mut rows: Vec<(&CaseReport, &str, usize)> = by_requirement
-        .into_iter()
-        .filter_map(|(requirement, cases)| {
-            let shortest = cases.iter().min_by_key(|case| case.frames.len())?;
-            Some((*shortest, requirement, cases.len()))
-        })
-        .collect();
+    let rows = broken::of(report);
     if rows.is_empty() {
         return;
     }
-    rows.sort_by_key(|(case, _, count)| (std::cmp::Reverse(*count), case.frames.len()));
-    text.push_str("\nbroken, with the number of cases and the shortest one, to begin with:\n");
-    for (case, requirement, count) in rows.iter().take(SHOWN_BROKEN) {
-        let _ = writeln!(text, "  {count:>4}  {requirement:<28} {}", case.id);
+    text.push_str("\nbroken, with the number of cases and the one to begin with:\n");
+    for row in rows.iter().take(SHOWN_BROKEN) {
+        let count = row.cases.len();
+        let _ = writeln!(
+            text,
+            "  {count:>4}  {:<28} {}",
+            row.requirement, row.cases[0].case
+        );
     }
     if rows.len() > SHOWN_BROKEN {
         let _ = writeln!(text, "        and {} more", rows.len() - SHOWN_BROKEN);

@@ -190,7 +190,8 @@ async fn stalled_reader(context: Context) -> Outcome {
         .await?;
     // The one that was closed comes back.
     let last = seen.echoes as u64;
-    let mut back = context.reconnect("stalled-again", "stalled", last).await?;
+    let back = context.reconnect("stalled-again", "stalled", last).await;
+    let mut back = back.map_err(|failure| failure.unless_late(ids::SLOW_CATCHES_UP))?;
     if last > 0 {
         follow(&mut back, last, &writer.history, "slow.catches-up").await?;
     } else {

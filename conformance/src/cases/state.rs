@@ -34,7 +34,7 @@ pub(super) fn cases() -> Vec<Case> {
             &[ids::STATE_CANONICAL, ids::STATE_ELEMENTS, "cost.any-length"],
             every_third_deleted,
         )
-        .weight(Weight::Heavy),
+        .weight(Weight::Slow),
         Case::code(
             "state/a-thousand-pending",
             "a thousand ops that wait are all pending, and none of them once what they wait for is there",

@@ -44,7 +44,7 @@ fn capabilities(talk: &Talk, ack: &HelloAck, any_granted: bool) -> Option<Proble
     match (asked, &ack.capabilities) {
         (None, None) => None,
         (None, Some(_)) => Some((
-            ids::PROFILES_OFF,
+            ids::PROFILES_ACK_UNASKED,
             "has capabilities, though its hello had none".to_owned(),
         )),
         (Some(_), None) if any_granted => Some((

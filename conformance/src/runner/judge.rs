@@ -45,7 +45,10 @@ pub(super) fn judge(case: &Case, outcome: Outcome, monitored: Vec<Breach>) -> Ca
     let mut otherwise = (Verdict::Pass, None);
     match outcome {
         Ok(()) => {}
-        Err(Failure::Breach(fault)) => breaches.push(fault.breach),
+        Err(Failure::Breach(fault)) => breaches.push(Breach {
+            late: fault.timed_out,
+            ..fault.breach
+        }),
         Err(Failure::Untestable(why)) => otherwise = (Verdict::Untestable, Some(why)),
         Err(Failure::Harness(why)) => otherwise = (Verdict::Error, Some(why)),
     }
@@ -61,7 +64,11 @@ pub(super) fn judge(case: &Case, outcome: Outcome, monitored: Vec<Breach>) -> Ca
             breaches.push(breach);
         }
     }
-    breaches.sort_by_key(|breach| breach.frame.unwrap_or(usize::MAX));
+    // A code that no server may close with says more than that another one was awaited.
+    let is_code = |breach: &Breach| {
+        [ids::CLOSE_NO_1011, ids::CLOSE_TABLE_ONLY].contains(&breach.requirement.as_str())
+    };
+    breaches.sort_by_key(|breach| (breach.frame.unwrap_or(usize::MAX), !is_code(breach)));
     let mut report = blank(case, otherwise.0);
     report.message = otherwise.1;
     if let Some(first) = breaches.first() {

@@ -6,6 +6,7 @@
 mod cli;
 mod coverage;
 mod exec;
+mod matrix;
 mod mutants;
 mod null;
 mod offers;

@@ -12,12 +12,18 @@ use super::outbox::one;
 use super::text::walk;
 
 /// What is on for a connection.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct On {
     pub(super) resume: bool,
     pub(super) state: bool,
     pub(super) presence: bool,
     pub(super) runs: bool,
+}
+
+impl On {
+    pub(super) fn is_plain(self) -> bool {
+        self == Self::default()
+    }
 }
 
 /// A state that a client shows, and the connection that it came from.
@@ -46,6 +52,7 @@ pub(super) fn grant(
     };
     let all = || known.iter().map(|name| (*name).to_owned()).collect();
     let asked = match &hello.capabilities {
+        None if has(Fault::GrantsNothingUnasked) => return Ok((Some(vec![]), On::default())),
         None if !has(Fault::GrantsUnasked) => return Ok((None, On::default())),
         None => all(),
         Some(_) if has(Fault::GrantsAll) => all(),
