@@ -68,6 +68,8 @@ ids! {
     SYNC_BEYOND_HEAD = "sync.beyond-head";
     /// A sync is for who has asked for it.
     SYNC_NEWCOMER_ALONE = "sync.newcomer-alone";
+    /// What comes during a sync comes after it.
+    SYNC_LIVE_DURING = "sync.live-during";
     /// No L is a reason to close.
     SYNC_NEVER_CLOSES = "sync.never-closes";
     /// An op has one seq.
@@ -138,6 +140,8 @@ ids! {
     RESUME_EPOCH_NOT_CONTENT = "resume.epoch-not-content";
     /// With `state` a resync carries it.
     STATE_IN_RESYNC = "state.in-resync";
+    /// No state is too long.
+    STATE_WHOLE = "state.whole";
     /// All elements in order.
     STATE_ELEMENTS = "state.elements";
     /// Spans that could be one are one.

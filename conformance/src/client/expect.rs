@@ -281,18 +281,28 @@ impl Client {
         codes: &[u16],
         requirement: &str,
     ) -> Outcome<Vec<OpEcho>> {
-        let awaited = format!("another echo, or {}", close_expectation(codes));
         let mut echoes = Vec::new();
-        loop {
-            let incoming = self.receive(&awaited, requirement).await?;
-            match &incoming.what {
-                Arrival::Text(received)
-                    if let Some(ServerMessage::OpEcho(echo)) = received.message() =>
-                {
-                    echoes.push(echo.clone());
-                }
-                _ => return self.closed(&incoming, codes, requirement).map(|_| echoes),
+        while let Some(echo) = self.expect_echo_or_close(codes, requirement).await? {
+            echoes.push(echo);
+        }
+        Ok(echoes)
+    }
+
+    /// The next must be an echo, or nothing more as the server closes with one of the codes.
+    pub async fn expect_echo_or_close(
+        &mut self,
+        codes: &[u16],
+        requirement: &str,
+    ) -> Outcome<Option<OpEcho>> {
+        let awaited = format!("another echo, or {}", close_expectation(codes));
+        let incoming = self.receive(&awaited, requirement).await?;
+        match &incoming.what {
+            Arrival::Text(received)
+                if let Some(ServerMessage::OpEcho(echo)) = received.message() =>
+            {
+                Ok(Some(echo.clone()))
             }
+            _ => self.closed(&incoming, codes, requirement).map(|_| None),
         }
     }
 

@@ -229,6 +229,7 @@ impl Listener<'_> {
                 (true, true) => ids::RUNS_REPLAY_INSIDE,
                 (true, false) => ids::RUNS_ONE_ECHO,
                 (false, true) => ids::SYNC_REPLAY_EXACT,
+                (false, false) if self.is_lost_behind_a_replay(echo) => ids::SYNC_LIVE_DURING,
                 (false, false) => ids::SEQ_FROM_BASELINE,
             };
             let next = self.last.saturating_add(elements);
@@ -275,7 +276,7 @@ impl Listener<'_> {
                     ids::SUBMIT_ANSWER,
                     "the op was answered more often than sent again",
                 ),
-                _ if self.is_replaying() => (
+                _ if self.is_replaying() || self.is_behind_replay() => (
                     ids::SYNC_REPLAY_EXACT,
                     "the client has seen it, by its hello",
                 ),
@@ -337,6 +338,17 @@ impl Listener<'_> {
 
     fn is_replaying(&self) -> bool {
         self.stage == Stage::Replayed && self.last < self.head
+    }
+
+    /// Whether a replay is over and nothing has come behind it.
+    fn is_behind_replay(&self) -> bool {
+        self.stage == Stage::Replayed && self.last == self.head
+    }
+
+    /// Whether the first echo behind a replay leaves out an op that others got.
+    fn is_lost_behind_a_replay(&self, echo: &OpEcho) -> bool {
+        let next = self.digest.known(&echo.doc_id, self.last.saturating_add(1));
+        self.is_behind_replay() && next.is_some()
     }
 
     fn wrong(&mut self, requirement: &str, event: usize, what: String) {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use collab_spec::profile::Profile;
 use collab_spec::report::{CaseReport, Report, Verdict};
+use collab_spec::requirement::{self, Level};
 
 use crate::ids;
 
@@ -78,12 +79,11 @@ pub fn rank(named: Vec<Named<'_>>) -> Vec<Broken<'_>> {
                 .cases
                 .iter()
                 .filter(|one| Some(remoteness(one)) == nearest);
-            (nearest, row.requirement == ids::RESYNC_TEXT, near.count())
+            let is_text = row.requirement == ids::RESYNC_TEXT;
+            ((!binds(row.requirement), nearest, is_text), near.count())
         };
-        let ((near, is_text, count), (other_near, other_is_text, other_count)) =
-            (key(one), key(other));
-        (near, is_text)
-            .cmp(&(other_near, other_is_text))
+        let ((far, count), (other_far, other_count)) = (key(one), key(other));
+        far.cmp(&other_far)
             .then(other_count.cmp(&count))
             .then(one.cases[0].events.cmp(&other.cases[0].events))
     });
@@ -94,6 +94,11 @@ pub fn rank(named: Vec<Named<'_>>) -> Vec<Broken<'_>> {
 /// as its cause, and what a profile does stands on all of `core`.
 fn remoteness(one: &Named<'_>) -> (bool, bool) {
     (one.late, one.profile != Profile::Core)
+}
+
+/// Whether it is a MUST.
+fn binds(id: &str) -> bool {
+    requirement::find(id).is_none_or(|requirement| requirement.level == Level::Must)
 }
 
 fn is_about(one: &Named<'_>) -> bool {

@@ -52,6 +52,7 @@ pub(super) fn judge(case: &Case, outcome: Outcome, monitored: Vec<Breach>) -> Ca
         Err(Failure::Untestable(why)) => otherwise = (Verdict::Untestable, Some(why)),
         Err(Failure::Harness(why)) => otherwise = (Verdict::Error, Some(why)),
     }
+    let own = breaches.first().cloned();
     for breach in monitored {
         // The case's own breach says what it expected, so it stands for the same one of a monitor.
         // A wrong text breaks `resync.text` whatever the reason; the case knows the reason.
@@ -68,7 +69,17 @@ pub(super) fn judge(case: &Case, outcome: Outcome, monitored: Vec<Breach>) -> Ca
     let is_code = |breach: &Breach| {
         [ids::CLOSE_NO_1011, ids::CLOSE_TABLE_ONLY].contains(&breach.requirement.as_str())
     };
-    breaches.sort_by_key(|breach| (breach.frame.unwrap_or(usize::MAX), !is_code(breach)));
+    // Of one event, a case knows best about what it tests, and the monitors about all else.
+    let rank = |breach: &Breach| match (
+        is_code(breach),
+        case.requirements.contains(&breach.requirement),
+    ) {
+        (true, _) => 0,
+        (false, true) => 1,
+        (false, false) if own.as_ref() != Some(breach) => 2,
+        (false, false) => 3,
+    };
+    breaches.sort_by_key(|breach| (breach.frame.unwrap_or(usize::MAX), rank(breach)));
     let mut report = blank(case, otherwise.0);
     report.message = otherwise.1;
     if let Some(first) = breaches.first() {

@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -174,6 +175,13 @@ impl Writer {
 
     /// Sends what is queued, then waits for more.
     async fn drain(&mut self) -> bool {
+        if matches!(
+            self.fault,
+            Some(Fault::AnswerOvertakes | Fault::EarlyUnflushed)
+        ) {
+            // So that something waits.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         while let Some(text) = self.outbox.pop() {
             let message = messages::sent(text, self.fault);
             if self.sink.send(message).await.is_err() {
@@ -257,7 +265,12 @@ impl Session<'_> {
                 life.meet(message).await;
             }
             let result = match message {
-                None | Some(Err(Error::ConnectionClosed | Error::Io(_))) => return End::Left,
+                None
+                | Some(Err(
+                    Error::ConnectionClosed
+                    | Error::Io(_)
+                    | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake),
+                )) => return End::Left,
                 Some(Err(Error::Capacity(_))) => Err((1009, "too big")),
                 Some(Err(Error::Utf8(_))) if self.has(Fault::NotUtf8Invalid) => {
                     Err((1002, "not UTF-8"))

@@ -220,7 +220,6 @@ impl Document {
                     return Err((1008, "absurd lamport"));
                 }
                 let free = (self.has(Fault::TombstoneIdFree) && self.deleted.contains(&insert.id))
-                    || (self.has(Fault::DeletedForgotten) && self.deleted.contains(&insert.id))
                     || (self.has(Fault::PendingIdFree) && early)
                     || self.has(Fault::IdTakenAccepted);
                 let Some(index) = self.taken_by(insert) else {
