@@ -429,6 +429,14 @@ impl Client {
         }
     }
 
+    /// What has come instead of what is awaited in vain.
+    pub(super) fn instead(&self) -> String {
+        self.last.as_ref().map_or_else(
+            || "nothing at all on this connection".to_owned(),
+            |last| format!("nothing; the last to come was {last}"),
+        )
+    }
+
     async fn receive_raw(
         &mut self,
         since: Duration,
@@ -453,10 +461,7 @@ impl Client {
             ))),
             Err(_) if within < patience => Err(self.context.out_of_time()),
             Err(_) => {
-                let got = self.last.as_ref().map_or_else(
-                    || "nothing at all on this connection".to_owned(),
-                    |last| format!("nothing; the last to come was {last}"),
-                );
+                let got = self.instead();
                 Err(Failure::breach(
                     requirement,
                     format!(
