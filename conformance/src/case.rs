@@ -58,6 +58,8 @@ pub struct Case {
     pub weight: Weight,
     /// Where it comes from.
     pub source: Source,
+    /// The file that it was read from, where it is none of the suite's own.
+    pub file: Option<String>,
     /// Whether it needs a server that it alone uses, and may end and start again.
     pub own_server: bool,
     play: Arc<dyn Fn(Context) -> Playing + Send + Sync>,
@@ -107,6 +109,7 @@ impl Case {
             requirements: requirements.iter().map(|id| (*id).to_owned()).collect(),
             weight: Weight::Light,
             source: Source::Code,
+            file: None,
             own_server: false,
             play: Arc::new(move |context| Box::pin(play(context))),
         }
@@ -147,6 +150,13 @@ impl Case {
         }
     }
 
+    /// The case as one that was read from a file.
+    #[must_use]
+    pub fn file(self, path: &str) -> Self {
+        let file = Some(path.to_owned());
+        Self { file, ..self }
+    }
+
     /// The first profile that the case needs and that is not among those offered.
     pub fn lacks(&self, offered: &[Profile]) -> Option<Profile> {
         let needed = std::iter::once(&self.profile).chain(&self.needs);
@@ -165,6 +175,7 @@ impl Case {
             requirements: scenario.requirements.clone(),
             weight: Weight::Light,
             source: Source::Scenario(scenario),
+            file: None,
             own_server: false,
             play: Arc::new(move |context| {
                 let scenario = Arc::clone(&played);
@@ -189,6 +200,7 @@ impl Case {
             requirements: row.requirements.clone(),
             weight: Weight::Light,
             source: Source::Frame(row),
+            file: None,
             own_server: false,
             play: Arc::new(move |context| {
                 let row = Arc::clone(&played);

@@ -19,6 +19,26 @@ Examples:
   collab-conformance run --report r.json sync/
   collab-conformance explain sync.replay-exact";
 
+const PROPERTIES_HELP: &str = "\
+A seed makes the same histories for ever. The seed of a fault is printed;
+with it and --cases 1 the faulty history alone is played.
+
+Exit codes:
+  0 no history went wrong   1 the server failed
+  2 wrong usage, or the histories were too few to show anything
+  3 no server there, or the suite itself failed";
+
+const FUZZ_HELP: &str = "\
+A seed makes the same frame for ever. The seed of a fault is printed; with
+it and --cases 1 that frame alone is sent. Seeds that follow each other go
+through all changes of a kind.
+
+Kinds: hello, hello-resume, op, op-resume, op-runs, presence
+
+Exit codes:
+  0 all was right    1 the server failed
+  2 wrong usage      3 no server there, or the suite itself failed";
+
 /// Plays the conformance cases of the collaborative text protocol against a server.
 #[derive(Parser)]
 #[command(version, after_help = AFTER_HELP, args_conflicts_with_subcommands = true)]
@@ -34,6 +54,10 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Play the cases (this is done without a command, too)
     Run(Box<Run>),
+    /// Play random histories of many clients
+    Properties(Box<Properties>),
+    /// Send frames made from the schemas, right ones and ones with one thing wrong
+    Fuzz(Box<Fuzz>),
     /// Name the cases, or the requirements with their cases
     List {
         /// The requirements instead
@@ -79,6 +103,64 @@ pub(crate) enum Scenarios {
 pub(crate) struct Run {
     /// Play only cases with one of these in their id
     pub(crate) filter: Vec<String>,
+    #[command(flatten)]
+    pub(crate) reach: Reach,
+    /// Play only this profile's cases (repeatable)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) profile: Vec<String>,
+    /// Fail if the server lacks this profile (repeatable)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) require_profile: Vec<String>,
+    /// Play only this scenario file (repeatable)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) scenario: Vec<PathBuf>,
+    /// Seed the random cases, properties/ and fuzz/
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Write the results as JSON
+    #[arg(long, value_name = "FILE.json")]
+    pub(crate) report: Option<PathBuf>,
+    /// Take the filters for whole ids
+    #[arg(long)]
+    pub(crate) exact: bool,
+    /// Leave out cases with this in their id
+    #[arg(long, value_name = "FILTER")]
+    pub(crate) skip: Vec<String>,
+    /// Name the cases that would be played
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// Let bytes come up to so many ms later
+    #[arg(long, value_name = "MS[:SEED]")]
+    pub(crate) jitter: Option<String>,
+    /// Play each case so often
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) repeat: usize,
+    /// Fail where a SHOULD is broken, too
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// End with the first case that fails, quick ones first
+    #[arg(long)]
+    pub(crate) fail_fast: bool,
+    /// Cases played at once
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub(crate) test_threads: usize,
+    /// pretty, terse or json
+    #[arg(long, value_name = "FORMAT", default_value = "pretty")]
+    pub(crate) format: String,
+    /// Show one character a case (--format terse)
+    #[arg(short, long, conflicts_with = "format")]
+    pub(crate) quiet: bool,
+    /// Nothing is captured; taken for the sake of habit
+    #[arg(long, hide = true)]
+    pub(crate) nocapture: bool,
+    /// Show what each requirement came to, and figures
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+}
+
+/// How the server is reached.
+#[derive(Args)]
+pub(crate) struct Reach {
     /// The server's WebSocket URL [default: built in]
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,
@@ -94,40 +176,60 @@ pub(crate) struct Run {
     /// Multiply every deadline
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
     pub(crate) timeout_scale: f64,
-    /// Play only this profile's cases (repeatable)
+}
+
+#[derive(Args)]
+#[command(after_help = PROPERTIES_HELP)]
+pub(crate) struct Properties {
+    #[command(flatten)]
+    pub(crate) reach: Reach,
+    /// The seed of the first history [default: a random one]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// How many histories are played
+    #[arg(long, value_name = "N", default_value_t = 350)]
+    pub(crate) cases: u64,
+    /// Begin no further history after so long
+    #[arg(long, value_name = "SECS")]
+    pub(crate) time_budget: Option<u64>,
+    /// Play only this kind of history (repeatable)
     #[arg(long, value_name = "NAME")]
-    pub(crate) profile: Vec<String>,
-    /// Fail where the server does not offer this profile (repeatable)
-    #[arg(long, value_name = "NAME")]
-    pub(crate) require_profile: Vec<String>,
-    /// Write the results as JSON
-    #[arg(long, value_name = "FILE.json")]
-    pub(crate) report: Option<PathBuf>,
-    /// Take the filters for whole ids
+    pub(crate) kind: Vec<String>,
+    /// Cut, delay and throttle connections on their way
     #[arg(long)]
-    pub(crate) exact: bool,
-    /// Leave out cases with this in their id
-    #[arg(long, value_name = "FILTER")]
-    pub(crate) skip: Vec<String>,
-    /// Name the cases that would be played
-    #[arg(long)]
-    pub(crate) list: bool,
-    /// Play each case so often
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub(crate) repeat: usize,
-    /// Cases played at once
-    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub(crate) chaos: bool,
+    /// Histories played at once
+    #[arg(long, value_name = "N", default_value_t = 4)]
     pub(crate) test_threads: usize,
-    /// pretty, terse or json
-    #[arg(long, value_name = "FORMAT", default_value = "pretty")]
-    pub(crate) format: String,
-    /// Show one character a case (--format terse)
-    #[arg(short, long, conflicts_with = "format")]
-    pub(crate) quiet: bool,
-    /// Nothing is captured; taken for the sake of habit
-    #[arg(long, hide = true)]
-    pub(crate) nocapture: bool,
-    /// Show what each requirement came to
+    /// Make a fault small for so long at most
+    #[arg(long, value_name = "SECS", default_value_t = 30)]
+    pub(crate) shrink_secs: u64,
+    /// Write a fault as a scenario file below this folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Show what the histories have brought about
     #[arg(short, long)]
     pub(crate) verbose: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = FUZZ_HELP)]
+pub(crate) struct Fuzz {
+    #[command(flatten)]
+    pub(crate) reach: Reach,
+    /// The seed of the first frame [default: a random one]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// How many frames of each kind are sent
+    #[arg(long, value_name = "N", default_value_t = 2000)]
+    pub(crate) cases: u64,
+    /// Begin no further frames after so long
+    #[arg(long, value_name = "SECS")]
+    pub(crate) time_budget: Option<u64>,
+    /// Send only this kind of frame (repeatable)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) kind: Vec<String>,
+    /// Show the frames and what is due, and send none
+    #[arg(long)]
+    pub(crate) list: bool,
 }

@@ -431,6 +431,11 @@ impl Client {
         });
     }
 
+    /// Sends a ping and does not wait for the answer.
+    pub fn send_ping(&mut self, data: &[u8]) {
+        self.wire.send(Outgoing::Ping(data.to_vec()));
+    }
+
     /// Sends a close frame and does not wait for the answer.
     pub fn send_close(&mut self, code: u16) {
         self.wire.send(Outgoing::Close(code));

@@ -17,6 +17,7 @@ use crate::exec::Instance;
 use crate::http;
 use crate::ids;
 use crate::outcome::{Failure, Outcome};
+use crate::proxy::Proxy;
 use crate::recorder::Recorder;
 use crate::target::Target;
 use crate::trace::{Trace, What};
@@ -24,6 +25,9 @@ use crate::wire::{Buffers, Outgoing, Phase, Wire};
 
 /// How long one wait may take, before it is scaled.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What part of it is waited through a proxy that may swallow what is waited for.
+const HASTE: f64 = 0.2;
 
 /// How long all waits of one case may take together, before it is scaled.
 const CASE_PATIENCE: Duration = Duration::from_secs(120);
@@ -49,16 +53,25 @@ struct Inner {
     doc_id: String,
     recorder: Arc<Recorder>,
     scale: f64,
+    seed: Option<u64>,
     ends: Instant,
     lamport: AtomicU64,
     barrier_lamport: AtomicU64,
     msg_id: AtomicU64,
     wires: Mutex<Vec<Arc<Wire>>>,
+    /// What connections go through, where they do; it ends with the context.
+    proxy: Mutex<Option<Arc<Proxy>>>,
 }
 
 impl Context {
     /// Surroundings with a document that no one else uses. `scale` multiplies every deadline.
     pub fn new(target: Arc<Target>, scale: f64) -> Self {
+        Self::seeded(target, scale, None)
+    }
+
+    /// As [`Context::new`], with the seed of what a case chooses at random; each case has one of its own
+    /// where none is given.
+    pub fn seeded(target: Arc<Target>, scale: f64, seed: Option<u64>) -> Self {
         let doc_id = fresh_id("doc");
         let inner = Inner {
             target: Mutex::new(target),
@@ -67,15 +80,28 @@ impl Context {
             recorder: Arc::new(Recorder::new(&doc_id)),
             doc_id,
             scale,
+            seed,
             ends: Instant::now() + CASE_PATIENCE.mul_f64(scale),
             lamport: AtomicU64::new(0),
             barrier_lamport: AtomicU64::new(FIRST_BARRIER_LAMPORT),
             msg_id: AtomicU64::new(0),
             wires: Mutex::default(),
+            proxy: Mutex::default(),
         };
         Self {
             inner: Arc::new(inner),
         }
+    }
+
+    /// Surroundings of the same kind, with another document and an empty trace.
+    pub fn another(&self) -> Self {
+        let inner = &self.inner;
+        Self::seeded(self.target(), inner.scale, inner.seed)
+    }
+
+    /// The seed that was given for this run.
+    pub fn seed(&self) -> Option<u64> {
+        self.inner.seed
     }
 
     /// The server under test.
@@ -90,7 +116,24 @@ impl Context {
 
     /// How long one wait may take.
     pub fn patience(&self) -> Duration {
-        self.scaled(PATIENCE)
+        let haste = match lock(&self.inner.proxy).is_some() {
+            true => HASTE,
+            false => 1.0,
+        };
+        self.scaled(PATIENCE).mul_f64(haste)
+    }
+
+    /// Lets later connections go through a proxy that may harm them. Waits are shorter from now on, since
+    /// what it has swallowed never comes.
+    pub(crate) fn go_through(&self, proxy: Arc<Proxy>) {
+        let target = proxy.target(&self.target());
+        *lock(&self.inner.target) = Arc::new(target);
+        *lock(&self.inner.proxy) = Some(proxy);
+    }
+
+    /// What every deadline is multiplied by.
+    pub fn scale(&self) -> f64 {
+        self.inner.scale
     }
 
     /// A time by the run's scale.

@@ -36,10 +36,13 @@ pub(crate) enum Stream {
 /// Connects to the target, with a receive buffer of the size given.
 pub(crate) async fn dial(target: &Target, receive_bytes: Option<u32>) -> Result<Stream, OpenError> {
     let host = target.host();
-    let addresses: Vec<_> = lookup_host((host, target.port()))
-        .await
-        .map_err(|error| no_connection(format!("the name {host} is not known ({error})")))?
-        .collect();
+    let addresses: Vec<_> = match target.proxy() {
+        Some(proxy) => vec![proxy],
+        None => lookup_host((host, target.port()))
+            .await
+            .map_err(|error| no_connection(format!("the name {host} is not known ({error})")))?
+            .collect(),
+    };
     let mut last = format!("the name {host} has no address");
     for address in addresses {
         match connect(address, receive_bytes).await {

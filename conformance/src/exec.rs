@@ -24,6 +24,7 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 
 use crate::http;
+use crate::proxy::{Plan, Proxy};
 use crate::recorder::Recorder;
 use crate::target::{Target, TargetError};
 use crate::wire::{Buffers, Wire};
@@ -62,6 +63,8 @@ pub struct Exec {
     url: Option<String>,
     like: Target,
     scale: f64,
+    /// What is done to the connections on their way, where something is.
+    plan: Option<Plan>,
     state: Mutex<State>,
 }
 
@@ -116,7 +119,7 @@ impl Exec {
         url: Option<&str>,
         like: &Target,
         scale: f64,
-    ) -> Result<Arc<Self>, TargetError> {
+    ) -> Result<Self, TargetError> {
         let line = Line::new(command)
             .map_err(|why| TargetError::new(format!("--exec can't be run: {why}")))?;
         if let Some(url) = url {
@@ -128,13 +131,23 @@ impl Exec {
             }
             Target::new(&url.replace(PORT, "1"))?;
         }
-        Ok(Arc::new(Self {
+        Ok(Self {
             line,
             url: url.map(str::to_owned),
             like: like.clone(),
             scale,
+            plan: None,
             state: Mutex::default(),
-        }))
+        })
+    }
+
+    /// The same command, where the connections to each instance go through a proxy of their own.
+    #[must_use]
+    pub fn through(self, plan: Plan) -> Self {
+        Self {
+            plan: Some(plan),
+            ..self
+        }
     }
 
     /// The command as it was given.
@@ -165,6 +178,7 @@ impl Exec {
             exec: Arc::clone(self),
             process,
             home,
+            proxy: None,
             target: Arc::new(self.like.clone()),
             started: Instant::now(),
             told: Mutex::default(),
@@ -178,13 +192,18 @@ impl Exec {
                 target.unwrap_or(Err(NotReady::Never(within)))
             }
         };
-        match ready {
-            Ok(target) => {
-                instance.target = Arc::new(target);
-                Ok(instance)
-            }
-            Err(why) => Err(self.never_ready(instance, port, why).await),
+        let mut target = match ready {
+            Ok(target) => target,
+            Err(why) => return Err(self.never_ready(instance, port, why).await),
+        };
+        if let Some(plan) = &self.plan {
+            let proxy = Proxy::start(&target.authority(), plan.clone()).await;
+            let proxy = proxy.map_err(|why| failed(format!("the proxy can't start: {why}")))?;
+            target = proxy.target(&target);
+            instance.proxy = Some(proxy);
         }
+        instance.target = Arc::new(target);
+        Ok(instance)
     }
 
     /// Makes a folder and keeps it among those that go with the suite, as [`Exec::spawn`] does.
@@ -361,6 +380,8 @@ pub struct Instance {
     process: Arc<Process>,
     /// Where it keeps what it keeps.
     home: Option<Arc<Home>>,
+    /// What stands before it; it ends with the instance.
+    proxy: Option<Proxy>,
     target: Arc<Target>,
     started: Instant,
     /// Why the suite has told it to end, where it has.
@@ -389,19 +410,18 @@ impl Instance {
         }
     }
 
-    /// Whether it has failed, or is about to: it takes no connections any more, and ends.
-    pub async fn is_failing(&self) -> bool {
-        if self.why().is_none() && !takes_connections(&self.target).await {
-            // A process closes its sockets a little before it has ended.
-            let _ = tokio::time::timeout(ATTEMPT, self.process.ended()).await;
+    /// Whether it has failed, or is about to: it takes no connections any more, or `has_cut` some, and
+    /// ends. A process closes its sockets a little before it is seen to have ended, and its port may be
+    /// another's by then.
+    pub async fn is_failing(&self, has_cut: bool) -> bool {
+        if self.why().is_none() {
+            let within = match takes_connections(&self.target).await {
+                false => ATTEMPT,
+                true if has_cut => ENDING,
+                true => Duration::ZERO,
+            };
+            let _ = tokio::time::timeout(within, self.process.ended()).await;
         }
-        self.has_failed()
-    }
-
-    /// Whether it ends now, for a reason of its own: a process that ends closes its sockets before it
-    /// is seen to have ended, and its port may be another's by then.
-    pub async fn is_ending(&self) -> bool {
-        let _ = tokio::time::timeout(ENDING, self.process.ended()).await;
         self.has_failed()
     }
 

@@ -44,35 +44,53 @@ pub fn write_report(path: &Path, report: &Report) -> Result<(), String> {
 
 /// What is wrong with a scenario file, a sentence each; nothing where it is right.
 pub fn scenario_problems(path: &Path) -> Vec<String> {
-    let text = match fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) => return vec![format!("the file can't be read: {error}")],
-    };
-    let value: Value = match serde_json::from_str(&text) {
-        Ok(value) => value,
-        Err(error) => return vec![format!("the file is not JSON: {error}")],
-    };
-    let mut problems = validate::scenario_problems(&value);
-    match serde_json::from_str::<Scenario>(&text) {
-        Ok(scenario) => problems.extend(meaning_problems(path, &scenario)),
-        Err(error) if problems.is_empty() => problems.push(error.to_string()),
-        // The schema has said it already.
-        Err(_) => {}
-    }
+    let (scenario, mut problems) = parsed(path);
+    problems.extend(scenario.and_then(|scenario| misplaced(path, &scenario)));
     problems
 }
 
-/// The id is the path; what else no schema can say, the scenario knows itself.
-fn meaning_problems(path: &Path, scenario: &Scenario) -> Vec<String> {
-    let mut problems = Vec::new();
+/// The scenario of a file, wherever it lies.
+///
+/// Errors: what is wrong with it, a sentence each.
+pub fn scenario(path: &Path) -> Result<Scenario, Vec<String>> {
+    match parsed(path) {
+        (Some(scenario), problems) if problems.is_empty() => Ok(scenario),
+        (_, problems) => Err(problems),
+    }
+}
+
+/// The scenario of a file, where it has the form of one, and what is wrong with it.
+fn parsed(path: &Path) -> (Option<Scenario>, Vec<String>) {
+    let only = |problem: String| (None, vec![problem]);
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) => return only(format!("the file can't be read: {error}")),
+    };
+    let value: Value = match serde_json::from_str(&text) {
+        Ok(value) => value,
+        Err(error) => return only(format!("the file is not JSON: {error}")),
+    };
+    let mut problems = validate::scenario_problems(&value);
+    match serde_json::from_str::<Scenario>(&text) {
+        Ok(scenario) => {
+            problems.extend(scenario.problems());
+            (Some(scenario), problems)
+        }
+        Err(error) if problems.is_empty() => only(error.to_string()),
+        // The schema has said it already.
+        Err(_) => (None, problems),
+    }
+}
+
+/// The id is the path, in the specification's folder.
+fn misplaced(path: &Path, scenario: &Scenario) -> Option<String> {
     let without_ending = path.with_extension("");
-    if !without_ending.ends_with(&scenario.id) {
-        problems.push(format!(
+    let is_there = without_ending.ends_with(&scenario.id);
+    (!is_there).then(|| {
+        format!(
             "/id: the id {:?} is not the end of the path {:?}",
             scenario.id,
             without_ending.display().to_string()
-        ));
-    }
-    problems.extend(scenario.problems());
-    problems
+        )
+    })
 }

@@ -20,12 +20,28 @@ ids! {
     ONE_DOCUMENT = "transport.one-document";
     /// Messages are text, one object each.
     TEXT_MESSAGES = "transport.text-messages";
+    /// Every writing of a JSON text is the same message.
+    ANY_JSON = "transport.any-json";
+    /// Fields that nobody knows are ignored.
+    UNKNOWN_FIELDS = "transport.unknown-fields";
+    /// Names are 1 to 256 characters of any kind.
+    NAMES = "transport.names";
     /// A ping is answered.
     PING = "transport.ping";
     /// Messages fit their schema.
     SERVER_VALID = "transport.server-valid";
+    /// A message may be nested.
+    NESTING = "transport.nesting";
+    /// A message may come in several frames.
+    FRAGMENTS = "transport.fragments";
     /// Integers are written as digits.
     PLAIN_INTEGERS = "transport.plain-integers";
+    /// Integers have bounds.
+    INTEGERS = "transport.integers";
+    /// An insert has one character.
+    OP_VALUE = "op.value";
+    /// Characters stay what they are.
+    TEXT_VERBATIM = "text.verbatim";
     /// The ack names the document and its head.
     ACK_FIELDS = "ack.fields";
     /// The text of a resync is that of its ops.
@@ -84,6 +100,26 @@ ids! {
     SUBMIT_MSG_ID_REUSED = "submit.msg-id-reused";
     /// An element id names one insert.
     SUBMIT_ID_TAKEN = "submit.id-taken";
+    /// A second delete is a new op.
+    SUBMIT_DEL_AGAIN = "submit.del-again";
+    /// Siblings stand newest first.
+    CRDT_SIBLING_ORDER = "crdt.sibling-order";
+    /// Lamports are numbers.
+    CRDT_LAMPORT_ORDER = "crdt.lamport-order";
+    /// Equal lamports go by their replicas.
+    CRDT_REPLICA_ORDER = "crdt.replica-order";
+    /// What is deleted stays so.
+    CRDT_TOMBSTONE = "crdt.tombstone";
+    /// What is under a tombstone stays.
+    CRDT_TOMBSTONE_CHILDREN = "crdt.tombstone-children";
+    /// Anybody may delete anything.
+    CRDT_DELETE_ANY = "crdt.delete-any";
+    /// The same ops make the same text.
+    CRDT_ORDER_FREE = "crdt.order-free";
+    /// An early op takes effect with what it depends on.
+    CRDT_PENDING_APPLIES = "crdt.pending-applies";
+    /// An early op is taken.
+    CRDT_PENDING_ACCEPTED = "crdt.pending-accepted";
     /// An insert's replica is its sender.
     CRDT_OWN_REPLICA = "crdt.own-replica";
     /// An insert's lamport is above its parent's.
@@ -92,8 +128,16 @@ ids! {
     CLOSE_OTHER_DOC = "close.other-doc";
     /// An op's client is the connection's.
     CLOSE_OTHER_CLIENT = "close.other-client";
+    /// What is no JSON is refused.
+    CLOSE_NOT_JSON = "close.not-json";
+    /// What is of no known type is refused.
+    CLOSE_UNKNOWN_TYPE = "close.unknown-type";
     /// What does not fit its schema is refused.
     CLOSE_SCHEMA = "close.schema";
+    /// What is refused has no effect.
+    CLOSE_NO_EFFECT = "close.no-effect";
+    /// Of several breaches the first of the table decides.
+    CLOSE_ORDER = "close.order";
     /// A violation is nobody else's matter.
     CLOSE_ISOLATED = "close.isolated";
     /// How reasons are worded.
@@ -132,6 +176,8 @@ ids! {
     RESUME_REPLAY = "resume.replay";
     /// L > H, with `resume`.
     RESUME_BEYOND_HEAD = "resume.beyond-head";
+    /// An op may carry its epoch.
+    RESUME_OP_EPOCH = "resume.op-epoch";
     /// An op of another epoch is refused.
     RESUME_OTHER_OP_EPOCH = "resume.other-op-epoch";
     /// An op with a malformed epoch is refused.
@@ -152,6 +198,8 @@ ids! {
     STATE_PENDING = "state.pending";
     /// With `runs` the ack says the limits.
     RUNS_LIMITS = "runs.limits";
+    /// What no run is is refused.
+    RUNS_SCHEMA = "runs.schema";
     /// An op over `max_run` is refused.
     RUNS_MAX_RUN = "runs.max-run";
     /// An insert of several characters.
@@ -182,6 +230,8 @@ ids! {
     PRESENCE_PASSED_ON = "presence.passed-on";
     /// Presence is passed on as it is.
     PRESENCE_OPAQUE = "presence.opaque";
+    /// A state may have 4,096 bytes.
+    PRESENCE_TAKES_4K = "presence.takes-4k";
     /// Presence carries its fields alone.
     PRESENCE_EXACT_FIELDS = "presence.exact-fields";
     /// One snapshot after the sync.

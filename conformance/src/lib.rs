@@ -13,15 +13,19 @@ pub mod dial;
 pub mod exec;
 pub mod files;
 pub mod frames;
+pub mod fuzz;
 pub mod gate;
 pub mod http;
 pub mod ids;
 pub mod mimic;
 pub mod model;
 pub mod monitor;
+pub mod numbers;
 pub mod outcome;
 pub mod pattern;
 pub mod player;
+pub mod properties;
+pub mod proxy;
 pub mod recorder;
 pub mod report;
 pub mod runner;
@@ -60,7 +64,7 @@ pub async fn run(
         .for_each_concurrent(concurrency, |case| {
             let session = Arc::clone(&session);
             async move {
-                session.play(&case).await;
+                session.play_unless_failed(&case).await;
             }
         })
         .await;

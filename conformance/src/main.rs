@@ -3,9 +3,10 @@
 //! Deliberately absent: everything else; that is the library's.
 
 mod cli;
+mod fuzz_command;
+mod properties_command;
+mod reach;
 
-use std::future::Future;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,18 +14,16 @@ use std::sync::Arc;
 use clap::Parser as _;
 use clap::error::ErrorKind;
 use collab_conformance::case::{self, Case};
-use collab_conformance::exec::{Exec, Leash};
 use collab_conformance::mimic::{self, Arguments};
-use collab_conformance::runner::{Options, Server, Servers, Session};
-use collab_conformance::target::{Target, TargetError};
+use collab_conformance::proxy::Jitter;
+use collab_conformance::runner::{Options, Server, Session};
 use collab_conformance::{catalog, files, report};
 use collab_spec::profile::Profile;
 use collab_spec::report::ExitReason;
-use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Cli, Command, Run, Scenarios};
+use crate::reach::random_seed;
 
 const PASSED: u8 = 0;
 const SERVER_FAILED: u8 = 1;
@@ -63,6 +62,8 @@ fn execute(cli: Cli) -> Result<u8, Stop> {
     match cli.command {
         None => run(&cli.run, &cases),
         Some(Command::Run(arguments)) => run(&arguments, &cases),
+        Some(Command::Properties(arguments)) => properties_command::run(&arguments),
+        Some(Command::Fuzz(arguments)) => fuzz_command::run(&arguments),
         Some(Command::List {
             requirements: false,
         }) => show(&catalog::cases(&cases)),
@@ -78,7 +79,7 @@ fn execute(cli: Cli) -> Result<u8, Stop> {
                 out.display()
             ))
         }
-        Some(Command::Serve { port }) => serve(port),
+        Some(Command::Serve { port }) => reach::serve(port),
         Some(Command::Scenarios(Scenarios::Validate { files })) => validate(&files),
     }
 }
@@ -113,7 +114,12 @@ fn validate(paths: &[PathBuf]) -> Result<u8, Stop> {
 
 fn run(arguments: &Run, cases: &[Case]) -> Result<u8, Stop> {
     let mut options = options(arguments)?;
-    if arguments.url.is_none() && arguments.exec.is_none() {
+    let from_files = scenarios(&arguments.scenario)?;
+    let cases = match from_files.is_empty() {
+        true => cases,
+        false => from_files.as_slice(),
+    };
+    if arguments.reach.is_built_in() {
         options.server = Server::BuiltIn;
     }
     let libtest = libtest_arguments(arguments)?;
@@ -137,19 +143,14 @@ fn run(arguments: &Run, cases: &[Case]) -> Result<u8, Stop> {
     }
     check_report_path(arguments.report.as_deref())?;
     let runtime = Runtime::new().map_err(|error| Stop(HARNESS, error.to_string()))?;
-    let (servers, _leash) = servers(arguments, &runtime)?;
+    let jitter = options.jitter;
+    let source = arguments.reach.source(&runtime, jitter, arguments.list)?;
+    let (servers, _kept) = source.servers();
     let session = Arc::new(Session::new(servers, options));
     if !arguments.list {
-        runtime.block_on(session.open()).map_err(|why| {
-            let sentence = match &arguments.exec {
-                Some(_) => format!("no server can be tested: {why}"),
-                None => format!(
-                    "no server can be reached at {}: {why}; start the server, or correct --url",
-                    session.url()
-                ),
-            };
-            Stop(HARNESS, sentence)
-        })?;
+        runtime
+            .block_on(session.open())
+            .map_err(|why| arguments.reach.unreachable(session.url(), &why))?;
     }
     mimic::run(&session, cases, &libtest, runtime.handle());
     if arguments.list {
@@ -159,58 +160,27 @@ fn run(arguments: &Run, cases: &[Case]) -> Result<u8, Stop> {
     finish(arguments, &session, cases)
 }
 
-/// Where the servers under test come from, and what ends those that the suite has started.
-fn servers(arguments: &Run, runtime: &Runtime) -> Result<(Servers, Option<Leash>), Stop> {
-    let usage = |error: TargetError| Stop(USAGE, error.to_string());
-    let url = match (&arguments.url, &arguments.exec) {
-        (Some(url), None) => url.clone(),
-        // A list needs no server, and what is started says itself where it is.
-        (None, None) if !arguments.list => built_in_server(runtime)?,
-        _ => "ws://127.0.0.1/ws".to_owned(),
-    };
-    let mut target = Target::new(&url).map_err(usage)?;
-    for header in &arguments.header {
-        target = target.with_header(header).map_err(usage)?;
-    }
-    if let Some(path) = &arguments.ca_file {
-        target = target.with_authorities(path).map_err(usage)?;
-    }
-    let Some(command) = &arguments.exec else {
-        return Ok((target.into(), None));
-    };
-    let url = arguments.url.as_deref();
-    let exec = Exec::new(command, url, &target, arguments.timeout_scale).map_err(usage)?;
-    let _guard = runtime.enter();
-    let told = told_to_end().map_err(|error| Stop(HARNESS, error.to_string()))?;
-    let ended = Arc::clone(&exec);
-    runtime.spawn(async move {
-        told.await;
-        eprintln!("\ninterrupted; the servers are told to end");
-        ended.end_all().await;
-        std::process::exit(INTERRUPTED.into());
-    });
-    let leash = exec.leash();
-    Ok((exec.into(), Some(leash)))
-}
-
-/// Ready on the first SIGINT, SIGTERM or SIGHUP.
-fn told_to_end() -> io::Result<impl Future<Output = ()> + Send + 'static> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
+/// The cases of scenario files.
+fn scenarios(paths: &[PathBuf]) -> Result<Vec<Case>, Stop> {
+    let mut cases: Vec<Case> = Vec::new();
+    for path in paths {
+        let name = path.display().to_string();
+        let scenario = files::scenario(path)
+            .map_err(|problems| Stop(USAGE, format!("{name}: {}", problems.join("; "))))?;
+        if cases.iter().any(|case| case.id == scenario.id) {
+            let sentence = format!("{name}: another file has the id {}, too", scenario.id);
+            return Err(Stop(USAGE, sentence));
         }
-    })
+        cases.push(Case::scenario(scenario).file(&name));
+    }
+    Ok(cases)
 }
 
 fn finish(arguments: &Run, session: &Session, cases: &[Case]) -> Result<u8, Stop> {
     let results = session.report(cases);
     let mut text = report::summary_text(&results);
     if arguments.verbose {
+        text.insert_str(0, &report::measurements_text(&results));
         text.insert_str(0, &report::requirements_text(&results));
     }
     // The output of `--format json` is for programs.
@@ -233,7 +203,8 @@ fn finish(arguments: &Run, session: &Session, cases: &[Case]) -> Result<u8, Stop
     let summary = &results.summary;
     let exits = results.server.iter().flat_map(|server| &server.exits);
     let has_failed = exits.map(|exit| exit.why).any(ExitReason::is_failure);
-    if summary.fail > 0 || has_failed || !lacking.is_empty() {
+    let has_warned = arguments.strict && summary.warn > 0;
+    if summary.fail > 0 || has_warned || has_failed || !lacking.is_empty() {
         return Ok(SERVER_FAILED);
     }
     if summary.error > 0 {
@@ -248,25 +219,27 @@ fn finish(arguments: &Run, session: &Session, cases: &[Case]) -> Result<u8, Stop
 
 fn options(arguments: &Run) -> Result<Options, Stop> {
     let usage = |sentence: String| Err(Stop(USAGE, sentence));
-    let scale = arguments.timeout_scale;
-    if !(0.01..=1000.0).contains(&scale) {
-        return usage(format!(
-            "--timeout-scale {scale} is not between 0.01 and 1000"
-        ));
-    }
+    let scale = arguments.reach.scale()?;
     if arguments.repeat == 0 {
         return usage("--repeat 0 plays nothing; write 1 or more".to_owned());
     }
     if arguments.test_threads == 0 {
         return usage("--test-threads 0 plays nothing; write 1 or more".to_owned());
     }
+    let jitter = arguments.jitter.as_deref();
+    let jitter = jitter.map(|text| Jitter::read(text, random_seed()));
+    let jitter = jitter.transpose().map_err(|why| Stop(USAGE, why))?;
     Ok(Options {
         timeout_scale: scale,
         concurrency: arguments.test_threads,
         // A list names each case once.
         repeat: if arguments.list { 1 } else { arguments.repeat },
+        fail_fast: arguments.fail_fast,
+        strict: arguments.strict,
         profiles: profiles(&arguments.profile)?,
         required: profiles(&arguments.require_profile)?,
+        seed: arguments.seed,
+        jitter,
         ..Options::default()
     })
 }
@@ -331,45 +304,4 @@ fn check_report_path(path: Option<&Path>) -> Result<(), Stop> {
                 format!("--report {} can't be written: {error}", path.display()),
             )
         })
-}
-
-/// Starts the reference server on a free port of this process, and gives its URL.
-fn built_in_server(runtime: &Runtime) -> Result<String, Stop> {
-    let (listener, url) = runtime.block_on(listen(0))?;
-    let config = collab_reference::Config::default();
-    runtime.spawn(collab_reference::serve(
-        listener,
-        config,
-        std::future::pending(),
-    ));
-    Ok(url)
-}
-
-/// Serves as the built-in server does until it is told to end, to have a command for `--exec`.
-fn serve(port: u16) -> Result<u8, Stop> {
-    let failed = |error: io::Error| Stop(HARNESS, error.to_string());
-    let runtime = Runtime::new().map_err(failed)?;
-    let served = runtime.block_on(async {
-        let (listener, url) = listen(port).await?;
-        let told = told_to_end().map_err(failed)?;
-        println!("listening on {url}");
-        let config = collab_reference::Config::default();
-        let served = collab_reference::serve(listener, config, told).await;
-        served.map_err(failed)
-    });
-    runtime.shutdown_background();
-    served.map(|()| PASSED)
-}
-
-/// A listener on a local port, and the URL of a server that takes its connections.
-async fn listen(port: u16) -> Result<(TcpListener, String), Stop> {
-    let bound = async {
-        let listener = TcpListener::bind(("127.0.0.1", port)).await?;
-        let url = format!("ws://{}/ws", listener.local_addr()?);
-        Ok((listener, url))
-    };
-    bound.await.map_err(|error: io::Error| {
-        let sentence = format!("the built-in server can't start: {error}; give a server by --url");
-        Stop(HARNESS, sentence)
-    })
 }

@@ -47,19 +47,21 @@ pub fn run(session: &Arc<Session>, cases: &[Case], arguments: &Arguments, handle
 
 fn trial(session: Arc<Session>, case: Case, handle: Handle) -> Trial {
     Trial::ignorable_test(case.id.clone(), move || {
-        let result = handle.block_on(session.play(&case));
+        let Some(result) = handle.block_on(session.play_unless_failed(&case)) else {
+            return Ok(Completion::ignored_with("a case has failed (--fail-fast)"));
+        };
+        if session.fails(result.verdict) {
+            // What kept the case from being played is said once, at the end.
+            return Err(match is_not_played(&result) {
+                true => Failed::without_message(),
+                false => Failed::from(report::case_text(&result, &session.again())),
+            });
+        }
         match result.verdict {
-            Verdict::Pass | Verdict::Warn => Ok(Completion::Completed),
             Verdict::NotApplicable | Verdict::Untestable => {
                 Ok(Completion::ignored_with(result.message.unwrap_or_default()))
             }
-            // What kept the case from being played is said once, at the end.
-            Verdict::Fail | Verdict::Error if is_not_played(&result) => {
-                Err(Failed::without_message())
-            }
-            Verdict::Fail | Verdict::Error => {
-                Err(Failed::from(report::case_text(&result, &session.again())))
-            }
+            _ => Ok(Completion::Completed),
         }
     })
 }

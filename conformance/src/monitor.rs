@@ -16,6 +16,10 @@ mod state;
 mod testing;
 mod text;
 
+pub(crate) use session::sync_rule;
+pub(crate) use state::compare as compare_states;
+pub(crate) use text::around_difference;
+
 use std::collections::BTreeMap;
 
 use collab_spec::report::Breach;

@@ -41,6 +41,14 @@ impl Failure {
         }))
     }
 
+    /// What a monitor found.
+    pub fn found(breach: Breach) -> Self {
+        Self::Breach(Box::new(Fault {
+            breach,
+            timed_out: false,
+        }))
+    }
+
     /// What should have come; of no effect where the server is not at fault.
     #[must_use]
     pub fn expected(self, expected: impl Into<String>) -> Self {
@@ -57,6 +65,12 @@ impl Failure {
     #[must_use]
     pub fn at(self, event: usize) -> Self {
         self.map(|fault| fault.breach.frame = Some(event))
+    }
+
+    /// The event that showed it is in no trace that is kept.
+    #[must_use]
+    pub fn nowhere(self) -> Self {
+        self.map(|fault| fault.breach.frame = None)
     }
 
     /// Names another requirement where the fault is not that something did not come in time.

@@ -30,6 +30,17 @@ const SHOWN_BREACHES: usize = 5;
 /// What went wrong in a case: the requirement, what was expected and what came, the log of the
 /// wire, and the command that plays the case alone, with the options that reach the server.
 pub fn case_text(case: &CaseReport, server: &str) -> String {
+    let mut text = failure_text(case);
+    let _ = write!(
+        text,
+        "\n  To play it alone:\n    {}\n",
+        command(case, server)
+    );
+    text
+}
+
+/// As [`case_text`], without the command.
+pub fn failure_text(case: &CaseReport) -> String {
     let mut text = String::new();
     let _ = writeln!(text, "{}: {}", case.id, case.title);
     if case.breaches.is_empty() && case.exit.is_none() {
@@ -59,36 +70,56 @@ pub fn case_text(case: &CaseReport, server: &str) -> String {
     if !case.frames.is_empty() {
         log::write(&mut text, case);
     }
-    let _ = write!(
-        text,
-        "\n  To play it alone:\n    {}\n",
-        command(&case.id, server)
-    );
     text
 }
 
 /// The command that plays one case alone; against the built-in server where there are no options.
-pub fn command(id: &str, server: &str) -> String {
-    match server {
-        "" => format!("collab-conformance run --exact {id}"),
-        server => format!("collab-conformance run {server} --exact {id}"),
+pub fn command(case: &CaseReport, server: &str) -> String {
+    let mut words = vec!["collab-conformance run".to_owned()];
+    if !server.is_empty() {
+        words.push(server.to_owned());
     }
+    words.push(match &case.file {
+        Some(file) => option("--scenario", file),
+        None => option("--exact", &case.id),
+    });
+    words.join(" ")
 }
 
 /// The options that reach a server again: its URL, or the command that starts it.
 pub fn server_options(url: &str, started: Option<&ServerReport>) -> String {
-    // What can't be quoted is shown as it is.
-    let quoted = |text: &str| {
-        let quoted = shlex::try_quote(text).map(|quoted| quoted.into_owned());
-        quoted.unwrap_or_else(|_| text.to_owned())
-    };
     match started {
-        None => format!("--url {}", quoted(url)),
-        Some(started) => {
-            let url = started.url.as_deref();
-            let url = url.map_or_else(String::new, |url| format!(" --url {}", quoted(url)));
-            format!("--exec {}{url}", quoted(&started.command))
-        }
+        None => reach_options(Some(url), None),
+        Some(started) => reach_options(started.url.as_deref(), Some(&started.command)),
+    }
+}
+
+/// The options with a URL and a command, as far as there are any.
+pub fn reach_options(url: Option<&str>, command: Option<&str>) -> String {
+    let options = [("--exec", command), ("--url", url)];
+    let given = options
+        .into_iter()
+        .filter_map(|(name, value)| Some(option(name, value?)));
+    given.collect::<Vec<_>>().join(" ")
+}
+
+/// The options with the one that delays bytes, where they were delayed.
+pub(crate) fn with_jitter(options: String, jitter: Option<&str>) -> String {
+    let jitter = jitter.map(|jitter| option("--jitter", jitter));
+    let given = Some(options).filter(|options| !options.is_empty());
+    given
+        .into_iter()
+        .chain(jitter)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// An option as a shell takes it.
+pub fn option(name: &str, value: &str) -> String {
+    // What can't be quoted is shown as it is.
+    match shlex::try_quote(value) {
+        Ok(quoted) => format!("{name} {quoted}"),
+        Err(_) => format!("{name} {value}"),
     }
 }
 
@@ -101,6 +132,7 @@ pub fn summary_text(report: &Report) -> String {
         .filter(|case| case.verdict == Verdict::Warn);
     for case in warned {
         let server = server_options(&report.target, report.server.as_ref());
+        let server = with_jitter(server, report.jitter.as_deref());
         let _ = write!(text, "\nwarning: {}", case_text(case, &server));
     }
     repeated(&mut text, report);
@@ -158,6 +190,12 @@ pub fn summary_text(report: &Report) -> String {
         report.duration_ms % 1000 / 100,
         report.target
     );
+    if let Some(jitter) = &report.jitter {
+        let _ = writeln!(
+            text,
+            "        with bytes that came late, by --jitter {jitter}"
+        );
+    }
     text
 }
 
@@ -295,6 +333,27 @@ pub fn requirements_text(report: &Report) -> String {
             found.id,
             found.cases.len()
         );
+    }
+    text
+}
+
+/// The figures that cases have taken; nothing where there are none.
+pub fn measurements_text(report: &Report) -> String {
+    let mut text = String::new();
+    for case in report
+        .cases
+        .iter()
+        .filter(|case| !case.measurements.is_empty())
+    {
+        let _ = writeln!(text, "\nmeasured in {}:", case.id);
+        for found in &case.measurements {
+            let (value, unit) = match found.unit.as_str() {
+                "bytes" => (found.value >> 20, "MiB"),
+                "µs" => (found.value / 1_000, "ms"),
+                unit => (found.value, unit),
+            };
+            let _ = writeln!(text, "  {value:>6} {unit}  {}", found.name);
+        }
     }
     text
 }

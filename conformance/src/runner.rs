@@ -16,6 +16,7 @@ use collab_spec::report::{
     CaseReport, ExitReason, FrameReport, REPORT_VERSION, Report, Sender, Suite, Summary, Verdict,
 };
 use futures_util::FutureExt as _;
+use tokio::sync::watch;
 
 use crate::case::{Case, Weight};
 use crate::context::Context;
@@ -24,6 +25,7 @@ use crate::exec::{Exec, Instance, StartError};
 use crate::gate::{Gate, NoContact};
 use crate::monitor;
 use crate::outcome::Failure;
+use crate::proxy::Jitter;
 use crate::report;
 use crate::target::Target;
 use judge::{blank, judge, requirements, trim, worse};
@@ -63,6 +65,10 @@ pub struct Options {
     pub concurrency: usize,
     /// How often each case is played.
     pub repeat: usize,
+    /// Whether the run ends with the first case that fails. Quick cases are played first then.
+    pub fail_fast: bool,
+    /// Whether a broken SHOULD fails a run as a broken MUST does.
+    pub strict: bool,
     /// The profiles whose cases are played; all where there are none.
     pub profiles: Vec<Profile>,
     /// The profiles that the server must offer.
@@ -71,6 +77,10 @@ pub struct Options {
     pub first_contact: FirstContact,
     /// Whose server it is.
     pub server: Server,
+    /// The seed of what cases choose at random; each has one of its own where there is none.
+    pub seed: Option<u64>,
+    /// What stands between the suite and the server, for the report.
+    pub jitter: Option<Jitter>,
 }
 
 /// Whose server is tested.
@@ -89,10 +99,14 @@ impl Default for Options {
             timeout_scale: 1.0,
             concurrency: 8,
             repeat: 1,
+            fail_fast: false,
+            strict: false,
             profiles: Vec::new(),
             required: Vec::new(),
             first_contact: FirstContact::Required,
             server: Server::Elsewhere,
+            seed: None,
+            jitter: None,
         }
     }
 }
@@ -131,6 +145,8 @@ pub struct Session {
     started_at: SystemTime,
     /// How many cases have waited in vain.
     late: AtomicUsize,
+    /// Whether a case has failed.
+    failed: watch::Sender<bool>,
     results: Mutex<BTreeMap<String, CaseReport>>,
     /// What the first contact found; nothing where it was not made.
     offered: OnceLock<Vec<Profile>>,
@@ -148,6 +164,7 @@ impl Session {
             started: Instant::now(),
             started_at: SystemTime::now(),
             late: AtomicUsize::new(0),
+            failed: watch::Sender::new(false),
             results: Mutex::default(),
             offered: OnceLock::new(),
             first_url: OnceLock::new(),
@@ -165,13 +182,15 @@ impl Session {
     /// The options by which the command reaches such a server again; none where the server ends with
     /// the run.
     pub fn again(&self) -> String {
-        match (&self.source, self.options.server) {
+        let server = match (&self.source, self.options.server) {
             (Source::Fleet(fleet), _) => report::server_options("", Some(&fleet.exec().report())),
             (Source::Target(target), Server::Elsewhere) => {
                 report::server_options(target.url(), None)
             }
             (Source::Target(_), Server::BuiltIn) => String::new(),
-        }
+        };
+        let jitter = self.options.jitter.map(|jitter| jitter.to_string());
+        report::with_jitter(server, jitter.as_deref())
     }
 
     /// Makes the first contact, unless the options skip it. Where the suite starts the server, it
@@ -203,7 +222,7 @@ impl Session {
 
     /// The order in which to start cases, each as often as it is played: round by round, those that
     /// take long first. Where the suite starts the servers, it goes area by area before that, so that
-    /// few of them are needed at once.
+    /// few of them are needed at once. With `fail_fast`, what is quick comes first instead.
     pub fn start_order(&self, cases: &[Case]) -> Vec<Case> {
         let mut weights: BTreeMap<String, Weight> = BTreeMap::new();
         if let Source::Fleet(_) = &self.source {
@@ -217,9 +236,14 @@ impl Session {
             .flat_map(|round| cases.iter().map(move |case| (round, case)))
             .collect();
         order.sort_by_cached_key(|(round, case)| {
+            let quick_first = self.options.fail_fast;
+            let place = |weight: Weight| match quick_first {
+                true => (Some(weight), None),
+                false => (None, Some(Reverse(weight))),
+            };
             let area = weights.get_key_value(case.area());
-            let area = area.map(|(area, weight)| (Reverse(*weight), area.clone()));
-            (area, *round, Reverse(case.weight))
+            let area = area.map(|(area, weight)| (place(*weight), area.clone()));
+            (area, *round, place(case.weight))
         });
         order.into_iter().map(|(_, case)| case.clone()).collect()
     }
@@ -263,6 +287,29 @@ impl Session {
         self.options.profiles.is_empty() || self.options.profiles.contains(&case.profile)
     }
 
+    /// Whether a case with this verdict fails the run.
+    pub fn fails(&self, verdict: Verdict) -> bool {
+        match verdict {
+            Verdict::Fail | Verdict::Error => true,
+            Verdict::Warn => self.options.strict,
+            Verdict::Pass | Verdict::NotApplicable | Verdict::Untestable => false,
+        }
+    }
+
+    /// Plays a case and keeps its report; with `fail_fast`, neither once a case has failed, not even
+    /// to the end.
+    pub async fn play_unless_failed(&self, case: &Case) -> Option<CaseReport> {
+        if !self.options.fail_fast {
+            return Some(self.play(case).await);
+        }
+        let mut failed = self.failed.subscribe();
+        tokio::select! {
+            biased;
+            _ = failed.wait_for(|failed| *failed) => None,
+            report = self.play(case) => Some(report),
+        }
+    }
+
     /// Plays a case and keeps its report.
     pub async fn play(&self, case: &Case) -> CaseReport {
         let without = |verdict, why| {
@@ -290,12 +337,19 @@ impl Session {
             None => report.clone(),
         };
         results.insert(case.id.clone(), kept);
+        if self.fails(report.verdict) {
+            self.failed.send_replace(true);
+        }
         report
+    }
+
+    fn context(&self, target: &Arc<Target>) -> Context {
+        Context::seeded(Arc::clone(target), self.patience(), self.options.seed)
     }
 
     /// Plays a case against somebody's server.
     async fn play_at(&self, target: &Arc<Target>, case: &Case) -> CaseReport {
-        let context = Context::new(Arc::clone(target), self.patience());
+        let context = self.context(target);
         let Played { report, timed_out } = self.play_in(&context, case).await;
         if timed_out && self.options.first_contact == FirstContact::Required {
             self.gate.check_after(target, &case.id).await;
@@ -311,7 +365,7 @@ impl Session {
             Err(error) => return self.no_server(case, &error),
         };
         let instance = lease.instance();
-        let context = Context::new(Arc::clone(instance.target()), self.patience());
+        let context = self.context(instance.target());
         let played = self.play_in(&context, case).await;
         let report = match self.failed(instance, &played).await {
             Some(why) => {
@@ -331,7 +385,7 @@ impl Session {
             Ok(instance) => Arc::new(instance),
             Err(error) => return self.no_server(case, &error),
         };
-        let context = Context::with_server(&instance, self.patience());
+        let context = self.context(instance.target()).with_server(&instance);
         let played = self.play_in(&context, case).await;
         let failed = match context.server_instance() {
             Some(instance) => self.failed(&instance, &played).await,
@@ -362,7 +416,7 @@ impl Session {
         }
         let is_cut = |frame: &FrameReport| frame.from == Sender::Server && frame.kind == "end";
         let cut = played.report.frames.iter().any(is_cut);
-        if instance.is_failing().await || (cut && instance.is_ending().await) {
+        if instance.is_failing(cut).await {
             return Some(ExitReason::Died);
         }
         let is_asked = played.timed_out && self.options.first_contact == FirstContact::Required;
@@ -452,6 +506,7 @@ impl Session {
             target: self.url().to_owned(),
             started_at_ms: self.started_at.duration_since(UNIX_EPOCH).map_or(0, millis),
             duration_ms: millis(self.started.elapsed()),
+            jitter: self.options.jitter.map(|jitter| jitter.to_string()),
             profiles: self.offered().to_vec(),
             server: match &self.source {
                 Source::Target(_) => None,

@@ -3,6 +3,7 @@
 //! Deliberately absent: sockets (see `wire`).
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use tokio_rustls::rustls::pki_types::CertificateDer;
@@ -18,6 +19,7 @@ pub struct Target {
     url: String,
     headers: Vec<(String, String)>,
     authorities: Vec<CertificateDer<'static>>,
+    via: Option<SocketAddr>,
 }
 
 /// Why a URL or a header can't be used; the text says what to write instead.
@@ -78,6 +80,7 @@ impl Target {
             url: url.to_owned(),
             headers: Vec::new(),
             authorities: Vec::new(),
+            via: None,
         })
     }
 
@@ -136,6 +139,25 @@ impl Target {
             authorities: self.authorities.clone(),
             ..other
         })
+    }
+
+    /// The same server, whose WebSockets go through a proxy at an address.
+    #[must_use]
+    pub fn via(self, address: SocketAddr) -> Self {
+        Self {
+            via: Some(address),
+            ..self
+        }
+    }
+
+    /// The proxy that WebSockets go through, where there is one.
+    pub fn proxy(&self) -> Option<SocketAddr> {
+        self.via
+    }
+
+    /// The host and the port, as in a URL.
+    pub fn authority(&self) -> String {
+        format!("{}:{}", self.host, self.port)
     }
 
     /// The certificates that are trusted for this target alone.

@@ -13,6 +13,9 @@ use crate::validate::{self, Problem, Valid, shortened};
 /// The greatest number of characters of a text that goes into a report.
 const REPORTED_CHARS: usize = 2_000;
 
+/// The longest data of a ping that RFC 6455 allows.
+pub const MAX_PING_BYTES: usize = 125;
+
 /// The events of one case.
 #[derive(Clone, Debug, Default)]
 pub struct Trace {

@@ -52,6 +52,25 @@ static VALIDATORS: LazyLock<BTreeMap<&'static str, jsonschema::Validator>> = Laz
         .collect()
 });
 
+/// The messages of a client, with the profile `runs` off and on.
+static CLIENTS: LazyLock<Vec<((MessageType, bool), jsonschema::Validator)>> = LazyLock::new(|| {
+    [
+        MessageType::Hello,
+        MessageType::Op,
+        MessageType::PresenceUpdate,
+    ]
+    .into_iter()
+    .flat_map(|kind| [(kind, false), (kind, true)])
+    .map(|(kind, runs)| {
+        let name = match runs {
+            true => schema::name_with(kind.name(), Profile::Runs),
+            false => kind.name().to_owned(),
+        };
+        ((kind, runs), validator(&name))
+    })
+    .collect()
+});
+
 static SCENARIO: LazyLock<jsonschema::Validator> = LazyLock::new(|| validator("scenario"));
 
 fn validator(name: &str) -> jsonschema::Validator {
@@ -149,6 +168,29 @@ pub fn client_message(text: &str, on: &[Profile]) -> Option<ClientMessage> {
     Some(message.into())
 }
 
+/// Where a client's message does not fit its schema.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misfit {
+    /// The place, a JSON pointer.
+    pub place: String,
+    /// What is wrong there.
+    pub what: String,
+}
+
+/// Where a client's message does not fit the schema of its type, on a connection with the profile
+/// `runs` on or off.
+pub fn client_problem(kind: MessageType, runs: bool, value: &Value) -> Option<Misfit> {
+    let (_, validator) = CLIENTS.iter().find(|(key, _)| *key == (kind, runs))?;
+    if validator.is_valid(value) {
+        return None;
+    }
+    let error = validator.iter_errors(value).next()?;
+    Some(Misfit {
+        place: deepest(&error).instance_path().to_string(),
+        what: describe(&error),
+    })
+}
+
 /// What is wrong with a scenario file's JSON under the schema of scenarios, a line each.
 pub fn scenario_problems(value: &Value) -> Vec<String> {
     SCENARIO
@@ -196,13 +238,19 @@ fn errors(validator: &jsonschema::Validator, value: &Value) -> String {
     text
 }
 
-fn describe(error: &jsonschema::ValidationError<'_>) -> String {
+/// The error itself; of a union, that of the member that fits best.
+fn deepest<'a, 'b>(
+    error: &'a jsonschema::ValidationError<'b>,
+) -> &'a jsonschema::ValidationError<'b> {
     use jsonschema::error::ValidationErrorKind::{AnyOf, OneOfNotValid};
-    if let OneOfNotValid { context } | AnyOf { context } = error.kind()
-        && let Some(closest) = closest(context)
-    {
-        return describe(closest);
+    match error.kind() {
+        OneOfNotValid { context } | AnyOf { context } => closest(context).map_or(error, deepest),
+        _ => error,
     }
+}
+
+fn describe(error: &jsonschema::ValidationError<'_>) -> String {
+    let error = deepest(error);
     let path = error.instance_path().to_string();
     let what = shortened(&error.to_string(), 160);
     if path.is_empty() {
@@ -233,7 +281,7 @@ fn closest<'a, 'b>(
 }
 
 /// A text cut in its middle to about `limit` characters.
-pub(crate) fn shortened(text: &str, limit: usize) -> String {
+pub fn shortened(text: &str, limit: usize) -> String {
     let length = text.chars().count();
     if length <= limit {
         return text.to_owned();

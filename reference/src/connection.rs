@@ -312,14 +312,18 @@ fn show(seat: &Seat, hello: &Hello, update: &PresenceUpdate, text: &str) -> Resu
         return Err(Violation::Malformed);
     }
     let state = update.state.as_ref();
-    let state = state.map(|read| State::new(text, read)).transpose()?;
+    let state = state.map(|read| State::new(text, read)).transpose();
+    // A state that is too big comes after the names.
+    if let Err(Violation::Malformed) = state {
+        return Err(Violation::Malformed);
+    }
     if update.doc_id != hello.doc_id {
         return Err(Violation::OtherDocument);
     }
     if update.client_id != hello.client_id {
         return Err(Violation::OtherClient);
     }
-    seat.show(state);
+    seat.show(state?);
     Ok(())
 }
 

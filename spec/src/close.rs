@@ -16,9 +16,11 @@ pub enum CloseCode {
     Unsupported = 1003,
     /// 1007: a text message that is not UTF-8.
     InvalidPayload = 1007,
-    /// 1008: another `doc_id` or `client_id` than the connection's; a breach of the rules on ids.
+    /// 1008: another `doc_id` or `client_id` than the connection's; a breach of the rules on ids; with
+    /// `resume`, an op of another epoch.
     PolicyViolation = 1008,
-    /// 1009: a message over the server's size limit.
+    /// 1009: a message over the server's size limit; with `presence`, a `state` over 4,096 bytes; with
+    /// `runs`, an op of more than `max_run` elements.
     MessageTooBig = 1009,
     /// 1013: the client reads too slowly.
     TryAgainLater = 1013,

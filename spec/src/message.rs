@@ -73,7 +73,7 @@ pub struct Hello {
     #[schemars(with = "Vec<String>")]
     pub capabilities: Option<Vec<String>>,
     /// Profile `resume`: the epoch to which `last_seen_server_seq` belongs. Any value where the
-    /// profile is not asked for, since the field is unknown then; see [`Hello::epoch`].
+    /// profile is not asked for, since the field is unknown then.
     #[serde(
         default,
         deserialize_with = "present",
@@ -106,7 +106,7 @@ pub struct OpSubmission<O = Op> {
     /// The edit.
     pub op: O,
     /// Profile `resume`: the epoch in which the op was made. Any value where the profile is off,
-    /// since the field is unknown then; see [`OpSubmission::epoch`].
+    /// since the field is unknown then.
     #[serde(
         default,
         deserialize_with = "present",

@@ -25,6 +25,9 @@ pub struct Report {
     pub started_at_ms: u64,
     /// How long the run took, in milliseconds.
     pub duration_ms: u64,
+    /// How late bytes came on purpose, as `--jitter` takes it: `MS:SEED`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jitter: Option<String>,
     /// The profiles that the server offers, as the first contact found; none where there was none.
     #[serde(default)]
     pub profiles: Vec<Profile>,
@@ -179,6 +182,9 @@ pub struct CaseReport {
     pub id: String,
     /// What a right server does in it.
     pub title: String,
+    /// The scenario file that it was read from, where it is none of the suite's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
     /// The verdict.
     pub verdict: Verdict,
     /// The profile that the case belongs to.

@@ -1,5 +1,7 @@
 //! The JSON Schemas of every message and file, generated from the types.
 
+use std::sync::LazyLock;
+
 use schemars::generate::SchemaSettings;
 use schemars::transform::{Transform, transform_subschemas};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -92,11 +94,10 @@ fn messages_with_ops<O: JsonSchema>(suffix: &str) -> [SchemaFile; 5] {
 
 /// The schema with a name such as `server-message`, or nothing where there is none.
 pub fn find(name: &str) -> Option<Value> {
+    static FILES: LazyLock<Vec<SchemaFile>> = LazyLock::new(all);
     let file_name = format!("{name}.schema.json");
-    all()
-        .into_iter()
-        .find(|file| file.file_name == file_name)
-        .map(|file| file.schema)
+    let found = FILES.iter().find(|file| file.file_name == file_name);
+    found.map(|file| file.schema.clone())
 }
 
 /// The name of the schema for a message, or for a union of messages, on a connection with a profile

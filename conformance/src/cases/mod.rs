@@ -4,16 +4,19 @@
 
 mod crdt;
 mod follow;
+mod fuzz;
 mod memory;
 mod pastes;
 mod presence;
 mod profiles;
+mod properties;
 mod restart;
 mod resume;
 mod runs;
 mod session;
 mod shutdown;
 mod slow;
+mod stalled;
 mod state;
 mod submit;
 mod sync;
@@ -26,16 +29,19 @@ use crate::case::Case;
 pub(crate) fn all() -> Vec<Case> {
     [
         crdt::cases(),
+        fuzz::cases(),
         memory::cases(),
         pastes::cases(),
         presence::cases(),
         profiles::cases(),
+        properties::cases(),
         restart::cases(),
         resume::cases(),
         runs::cases(),
         session::cases(),
         shutdown::cases(),
         slow::cases(),
+        stalled::cases(),
         state::cases(),
         submit::cases(),
         sync::cases(),

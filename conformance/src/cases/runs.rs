@@ -10,11 +10,12 @@ use crate::client::{Ask, Client, ROOT, echo_pattern, under};
 use crate::context::Context;
 use crate::ids;
 use crate::model::Model;
+use crate::numbers::Numbers;
 use crate::outcome::{Failure, Outcome};
 use crate::validate::shortened;
 
 use super::follow::{expect_text, letters};
-use super::state::{Numbers, compare};
+use super::state::compare;
 use super::submit::expect_confirmed;
 
 pub(super) const RUNS: &[Profile] = &[Profile::Runs];

@@ -15,11 +15,11 @@ use crate::wire::Buffers;
 
 use super::follow::follow;
 
-const MIB: usize = 1 << 20;
+pub(super) const MIB: usize = 1 << 20;
 /// What the buffers of the server's and our own TCP may hold beside what waits in the server.
-const IN_BUFFERS: usize = 8 * MIB;
+pub(super) const IN_BUFFERS: usize = 8 * MIB;
 /// How long TCP may live after a close with 1013 (`slow.drops-tcp`).
-const DROPPED_WITHIN: Duration = Duration::from_secs(10);
+pub(super) const DROPPED_WITHIN: Duration = Duration::from_secs(10);
 
 /// The cases of this file.
 pub(super) fn cases() -> Vec<Case> {
@@ -104,6 +104,11 @@ impl Writer {
             .await?;
         writer.echo_bytes = message.received.text.len();
         Ok(writer)
+    }
+
+    /// All that it has submitted.
+    pub(super) fn history(&self) -> &[OpSubmission] {
+        &self.history
     }
 
     /// Submits ops without waiting: the index of the first one.
@@ -202,13 +207,13 @@ async fn stalled_reader(context: Context) -> Outcome {
 }
 
 /// What a connection got until it had all echoes, or was closed.
-struct Drained {
-    echoes: usize,
-    closed: bool,
+pub(super) struct Drained {
+    pub(super) echoes: usize,
+    pub(super) closed: bool,
 }
 
 /// Takes the echoes of seqs 1, 2, … until `count` have come or the connection ends.
-async fn drain(client: &mut Client, count: usize) -> Outcome<Drained> {
+pub(super) async fn drain(client: &mut Client, count: usize) -> Outcome<Drained> {
     for echoes in 0..count {
         let next = client.expect_echo_or_close(&[1013, 1006], "slow.ceiling");
         if next.await?.is_none() {

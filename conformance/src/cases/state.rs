@@ -9,6 +9,7 @@ use crate::client::{Ask, Client, ROOT, element, under};
 use crate::context::Context;
 use crate::ids;
 use crate::model::Model;
+use crate::numbers::Numbers;
 use crate::outcome::{Failure, Outcome};
 use crate::validate::shortened;
 
@@ -75,28 +76,10 @@ pub(super) fn cases() -> Vec<Case> {
         .collect()
 }
 
-/// Numbers that look random and are the same in every run (SplitMix64).
-pub(super) struct Numbers(u64);
-
-impl Numbers {
-    pub(super) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// A number from 0 to `end` − 1.
-    pub(super) fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) as usize % end
-    }
-}
-
 /// Ops with their authors, an index into [`AUTHORS`]: runs of typing, inserts anywhere, deletes,
 /// tombstones deleted again; some stand before what they depend on.
 fn made_up(seed: u64, count: usize) -> Vec<(usize, Op)> {
-    let mut numbers = Numbers(seed);
+    let mut numbers = Numbers::new(seed);
     let mut elements: Vec<ElementId> = Vec::new();
     let mut ops = Vec::new();
     let mut lamport = 0;

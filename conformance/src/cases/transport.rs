@@ -7,6 +7,7 @@ use crate::client::{Client, ROOT, frame};
 use crate::context::Context;
 use crate::ids;
 use crate::outcome::{Failure, Outcome};
+use crate::trace::MAX_PING_BYTES;
 
 use super::follow::{letters, type_on};
 
@@ -72,6 +73,12 @@ pub(super) fn cases() -> Vec<Case> {
             "the close frame of a violation arrives though a mebibyte more was on its way",
             &["close.delivered", "close.nothing-after", "close.flush"],
             delivered_under_load,
+        ),
+        Case::code(
+            "close/broken-frame",
+            "a ping that RFC 6455 does not allow is answered with 1002, and nobody else notices",
+            &["close.framing", ids::CLOSE_ISOLATED],
+            broken_frame,
         ),
     ]
 }
@@ -196,6 +203,27 @@ async fn delivered_under_load(context: Context) -> Outcome {
         return Err(Failure::breach(
             "close.delivered",
             "the connection ended without the close frame",
+        )
+        .expected("close 1002")
+        .got(closed.reason));
+    }
+    Ok(())
+}
+
+async fn broken_frame(context: Context) -> Outcome {
+    let mut bystander = context.join("bystander").await?;
+    let mut anna = context.join("anna").await?;
+    let submission = anna.insert(&ROOT, 'x');
+    anna.submit(&submission);
+    anna.expect_echo(&submission, ids::SEQ_FAN_OUT).await?;
+    bystander.expect_echo(&submission, ids::SEQ_FAN_OUT).await?;
+    anna.send_ping(&[b'p'; MAX_PING_BYTES + 1]);
+    let closed = anna.expect_close(&[1002, 1006], "close.framing").await?;
+    bystander.barrier(&mut [], ids::CLOSE_ISOLATED).await?;
+    if closed.code == 1006 {
+        return Err(Failure::breach(
+            "close.framing",
+            "the connection ended without a close frame",
         )
         .expected("close 1002")
         .got(closed.reason));

@@ -16,7 +16,7 @@ use crate::outcome::{Failure, Outcome};
 use crate::pattern::{self, Bindings};
 use crate::trace::close_words;
 use crate::validate::shortened;
-use crate::wire::{Arrival, Incoming, Outgoing};
+use crate::wire::{Arrival, Incoming};
 
 impl Client {
     /// The next message, which must be valid. `awaited` says in words what the case waits for.
@@ -350,7 +350,7 @@ impl Client {
 
     /// Sends a ping and waits for its pong. Messages that come meanwhile stay to be expected.
     pub async fn ping(&mut self, data: &[u8], requirement: &str) -> Outcome {
-        self.wire.send(Outgoing::Ping(data.to_vec()));
+        self.send_ping(data);
         let awaited = format!("a pong with {data:02x?}");
         let since = self.context.recorder().now();
         let mut kept = Vec::new();
@@ -411,7 +411,7 @@ impl Client {
     }
 
     /// The next arrival but pongs.
-    pub(super) async fn receive(&mut self, awaited: &str, requirement: &str) -> Outcome<Incoming> {
+    pub(crate) async fn receive(&mut self, awaited: &str, requirement: &str) -> Outcome<Incoming> {
         let since = self.context.recorder().now();
         loop {
             let incoming = match self.kept.pop_front() {

@@ -15,11 +15,10 @@ use crate::wire::Phase;
 const CUT: Duration = Duration::from_secs(2);
 
 impl Context {
-    /// Surroundings with a server that the case may do with as it likes.
-    pub(crate) fn with_server(instance: &Arc<Instance>, scale: f64) -> Self {
-        let context = Self::new(Arc::clone(instance.target()), scale);
-        *lock(&context.inner.server) = Some(Arc::clone(instance));
-        context
+    /// The surroundings with a server that the case may do with as it likes.
+    pub(crate) fn with_server(self, instance: &Arc<Instance>) -> Self {
+        *lock(&self.inner.server) = Some(Arc::clone(instance));
+        self
     }
 
     /// The server of the case's own.

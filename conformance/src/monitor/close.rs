@@ -8,7 +8,7 @@ use collab_spec::report::Breach;
 use super::breach;
 use super::digest::Digest;
 use crate::ids;
-use crate::trace::{Event, What, close_words};
+use crate::trace::{Event, MAX_PING_BYTES, What, close_words};
 
 /// How many bytes may wait for every connection (`slow.floor`).
 const MAY_WAIT: usize = 1 << 20;
@@ -16,27 +16,32 @@ const MAY_WAIT: usize = 1 << 20;
 /// How much longer than a submission its echo may be.
 const ECHO_OVERHEAD: usize = 64;
 
-/// A close frame of the server: its event, code and reason, and the code that it answers.
+/// A close frame of the server: its event, code and reason, the code that it answers, and whether a
+/// frame that RFC 6455 does not allow came before it.
 struct ServerClose<'a> {
     event: usize,
     code: u16,
     reason: &'a str,
     answers: Option<u16>,
+    of_framing: bool,
 }
 
 fn closes<'a>(digest: &'a Digest<'_>) -> Vec<ServerClose<'a>> {
     let mut found = Vec::new();
     for talk in &digest.talks {
         let mut answers = None;
+        let mut of_framing = false;
         for &event in &talk.events {
             match &digest.trace.events[event].what {
                 What::SentClose { code } => answers = Some(*code),
+                What::SentPing(data) => of_framing |= data.len() > MAX_PING_BYTES,
                 What::Close { code, reason } => {
                     found.push(ServerClose {
                         event,
                         code: *code,
                         reason,
                         answers,
+                        of_framing,
                     });
                 }
                 _ => {}
@@ -69,14 +74,15 @@ pub(super) fn codes(digest: &Digest<'_>) -> Vec<Breach> {
     found
 }
 
-/// Reasons of violations begin with `protocol: ` and fit a close frame.
+/// Reasons of violations begin with `protocol: ` and fit a close frame; those of broken frames are the
+/// libraries' (`close.framing`).
 pub(super) fn reasons(digest: &Digest<'_>) -> Vec<Breach> {
     let mut found = Vec::new();
     for close in closes(digest) {
         let graded = CloseCode::from_code(close.code).is_some_and(CloseCode::has_protocol_reason);
         let wrong =
             !close.reason.starts_with(REASON_PREFIX) || close.reason.len() > MAX_REASON_BYTES;
-        if graded && wrong && close.answers.is_none() {
+        if graded && wrong && close.answers.is_none() && !close.of_framing {
             let what = format!(
                 "the reason of the close {} on {} does not begin with `{REASON_PREFIX}`",
                 close.code,
@@ -107,6 +113,7 @@ pub(super) fn unprovoked(digest: &Digest<'_>) -> Vec<Breach> {
             match what {
                 What::ReadingStopped | What::SentClose { .. } | What::Dropped => break,
                 What::SentText { .. } | What::SentBytes { .. } => sent += 1,
+                What::SentPing(data) if data.len() > MAX_PING_BYTES => sent += 1,
                 What::Close { code, reason } => {
                     let words = close_words(*code, reason);
                     let name = digest.name(event);

@@ -147,8 +147,9 @@ impl Listener<'_> {
         };
         if *doc_id != hello.doc_id {
             let what = format!(
-                "a message of the document {doc_id:?} came, not of {:?}",
-                hello.doc_id
+                "a message of the document {:?} came, not of {:?}",
+                doc_id.as_str(),
+                hello.doc_id.as_str()
             );
             self.wrong(requirement, event, what);
         }
@@ -158,12 +159,12 @@ impl Listener<'_> {
         self.head = ack.server_seq.value();
         self.stage = Stage::BeforeSync;
         let last_seen = hello.last_seen_server_seq.value();
-        if !self.talk.is_on(Profile::Resume) {
-            self.rule = sync_rule(last_seen, self.head);
+        let resume = self.talk.is_on(Profile::Resume);
+        self.rule = sync_rule(hello, ack, resume);
+        if !resume {
             return;
         }
         let (rule, due) = resume_rule(hello, ack);
-        self.rule = rule;
         self.announced = ack.sync;
         if let (Some(due), Some(announced)) = (due, ack.sync)
             && due != announced
@@ -364,8 +365,12 @@ impl Listener<'_> {
     }
 }
 
-/// The requirement that says what the sync is, without profiles.
-fn sync_rule(last_seen: u64, head: u64) -> &'static str {
+/// The requirement that says what the sync is, with the profile `resume` or without.
+pub(crate) fn sync_rule(hello: &Hello, ack: &HelloAck, resume: bool) -> &'static str {
+    if resume {
+        return resume_rule(hello, ack).0;
+    }
+    let (last_seen, head) = (hello.last_seen_server_seq.value(), ack.server_seq.value());
     match last_seen {
         0 => ids::SYNC_ZERO,
         seen if seen > head => ids::SYNC_BEYOND_HEAD,

@@ -81,7 +81,7 @@ fn pending_twice(name: &str, event: usize, state: &State) -> Option<Breach> {
 }
 
 /// What is in a state and should not be, or the other way round: the first element, the first op.
-pub(super) fn compare(name: &str, event: usize, known: &State, got: &State) -> Vec<Breach> {
+pub(crate) fn compare(name: &str, event: usize, known: &State, got: &State) -> Vec<Breach> {
     let mut found = Vec::new();
     let (mut wanted, mut there) = (elements(known), elements(got));
     let mut index = 0;

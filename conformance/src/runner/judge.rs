@@ -25,6 +25,7 @@ pub(super) fn blank(case: &Case, verdict: Verdict) -> CaseReport {
     CaseReport {
         id: case.id.clone(),
         title: case.title.clone(),
+        file: case.file.clone(),
         verdict,
         profile: case.profile,
         needs: case.needs.clone(),

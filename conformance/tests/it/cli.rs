@@ -168,8 +168,43 @@ fn scenario_files_are_checked() {
 }
 
 #[test]
+fn scenario_files_are_played_instead_of_the_cases() {
+    let folder = std::env::temp_dir().join(format!("collab-files-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let right = file(
+        "right.json",
+        r#"{"id":"mine/joins","title":"t","requirements":["resync.text"],
+            "steps":[{"step":"join","on":"A"}]}"#,
+    );
+    let wrong = file("wrong.json", r#"{"id":"mine/x","title":"t","steps":[]}"#);
+    let text = stdout(&["run", "--scenario", &right], 0);
+    assert!(
+        text.contains("mine/joins") && text.contains("1 passed"),
+        "{text}"
+    );
+    assert!(stdout(&["run", "--scenario", &right, "--list"], 0).starts_with("mine/joins: test\n"));
+    let twice = ["run", "--scenario", &right, "--scenario", &right];
+    assert_stops(&twice, 2, "another file has the id mine/joins, too");
+    let filtered = ["run", "--scenario", &right, "sync/"];
+    assert_stops(&filtered, 2, "no case fits the filters");
+    assert_stops(&["run", "--scenario", &wrong], 2, "wrong.json: ");
+    let missing = folder.join("none.json").display().to_string();
+    assert_stops(&["run", "--scenario", &missing], 2, "can't be read");
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
 fn help_fits_a_screen_of_80_columns() {
-    for arguments in [&["--help"][..], &["run", "--help"]] {
+    for arguments in [
+        &["--help"][..],
+        &["run", "--help"],
+        &["properties", "--help"],
+    ] {
         let text = stdout(arguments, 0);
         assert!(
             text.lines().all(|line| line.chars().count() <= 80),

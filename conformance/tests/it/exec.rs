@@ -53,7 +53,7 @@ fn cases(beginnings: &[&str]) -> Vec<Case> {
 
 fn exec(command: &str, scale: f64) -> Arc<Exec> {
     let like = Target::new("ws://127.0.0.1/ws").unwrap();
-    Exec::new(command, None, &like, scale).unwrap()
+    Arc::new(Exec::new(command, None, &like, scale).unwrap())
 }
 
 /// The report on a toy, of some cases.
@@ -122,6 +122,27 @@ fn a_server_is_started_by_port_or_by_its_line_and_ends_with_the_run() {
 }
 
 #[test]
+fn jitter_stands_between_the_suite_and_each_server() {
+    // Each turn takes up to 400 ms, and 200 on the average.
+    let jitter = ["--jitter", "200", "--exact", "session/early-op"];
+    let exec = format!("'{SUITE}' serve --port {{port}}");
+    let output = suite(&exec, &jitter);
+    assert_eq!(output.status.code(), Some(0), "{}", words(&output));
+    let builtin = Command::new(SUITE)
+        .arg("run")
+        .args(jitter)
+        .output()
+        .unwrap();
+    assert_eq!(builtin.status.code(), Some(0), "{}", words(&builtin));
+    for output in [output, builtin] {
+        let text = words(&output);
+        let took = text.rsplit("finished in ").next().unwrap();
+        let took: f64 = took.split('s').next().unwrap().parse().unwrap();
+        assert!(took > 0.2, "{text}");
+    }
+}
+
+#[test]
 fn a_command_that_starts_no_server_is_3_with_a_sentence() {
     for (command, sentence) in [
         ("no-such-server --port {port}", "can't be run: No such file"),
@@ -170,6 +191,29 @@ fn a_wrong_command_line_is_2_with_a_sentence() {
         assert_eq!(output.status.code(), Some(2), "{command}: {text}");
         assert!(text.contains(sentence), "{command}: {text}");
     }
+}
+
+#[test]
+fn a_broken_should_fails_a_strict_run_alone() {
+    let command = Life::Forgets.command(Some(Fault::ResyncAlways));
+    let lenient = suite(&command, &["sync/replay-middle"]);
+    assert_eq!(lenient.status.code(), Some(0), "{}", words(&lenient));
+    let strict = suite(&command, &["--strict", "sync/replay-middle"]);
+    assert_eq!(strict.status.code(), Some(1), "{}", words(&strict));
+    assert!(words(&strict).contains("sync/replay-middle ... FAILED"));
+}
+
+#[test]
+fn with_fail_fast_nothing_is_played_after_the_first_failure() {
+    let command = Life::Forgets.command(Some(Fault::ReplayReversed));
+    let output = suite(&command, &["--fail-fast", "--test-threads", "1", "sync/"]);
+    let words = words(&output);
+    assert_eq!(output.status.code(), Some(1), "{words}");
+    assert!(words.contains(" 1 failed; "), "{words}");
+    assert!(
+        words.contains("ignored, a case has failed (--fail-fast)"),
+        "{words}"
+    );
 }
 
 #[test]

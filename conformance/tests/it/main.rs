@@ -3,14 +3,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
+mod chaos;
 mod cli;
 mod coverage;
 mod exec;
+mod fuzz;
 mod matrix;
 mod mutants;
 mod null;
 mod offers;
 mod play;
+mod properties;
+mod proxy;
 mod reference;
 mod tidy;
 mod tls;

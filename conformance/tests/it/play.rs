@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use collab_conformance::case::Case;
+use collab_conformance::case::{self, Case};
 use collab_conformance::outcome::{Failure, Outcome};
-use collab_conformance::runner::Options;
+use collab_conformance::runner::{Options, Session};
+use collab_conformance::target::Target;
 use collab_spec::report::{CaseReport, Verdict};
 use serde_json::{Value, json};
 
@@ -208,4 +209,21 @@ async fn repeated_cases_are_counted_and_the_worst_counts() {
     let text = collab_conformance::report::summary_text(&report);
     let rates = "not passed every time:\n  t/sometimes  2 of 7 failed\n\n";
     assert!(text.contains(rates), "{text}");
+}
+
+#[test]
+fn long_cases_start_first_but_quick_ones_where_the_first_failure_ends_the_run() {
+    let all = case::all().unwrap();
+    let weights = |fail_fast| {
+        let options = Options {
+            fail_fast,
+            ..Options::default()
+        };
+        let session = Session::new(Target::new("ws://127.0.0.1/ws").unwrap(), options);
+        let order = session.start_order(&all).into_iter();
+        order.map(|case| case.weight).collect::<Vec<_>>()
+    };
+    assert!(weights(true).is_sorted());
+    assert!(weights(false).is_sorted_by(|before, next| before >= next));
+    assert_ne!(weights(true), weights(false));
 }

@@ -34,7 +34,7 @@ pub(crate) async fn servers(fault: Fault, cases: &[Case], scale: f64) -> Servers
     }
     let command = life.unwrap_or(Life::Forgets).command(Some(fault));
     let like = Target::new("ws://127.0.0.1/ws").unwrap();
-    Exec::new(&command, None, &like, scale).unwrap().into()
+    Arc::new(Exec::new(&command, None, &like, scale).unwrap()).into()
 }
 
 /// What comes of a fault in some cases.

@@ -20,7 +20,7 @@ use super::altered::Altered;
 use super::document::{Document, Member, Refusal};
 use super::outbox::Outbox;
 use super::profiles::On;
-use super::{Fault, Toy, messages, runs};
+use super::{Fault, Toy, messages, misreads, runs};
 
 type Socket = WebSocketStream<Altered>;
 type Shared = Arc<Mutex<Document>>;
@@ -42,6 +42,9 @@ pub(super) async fn serve(toy: &Arc<Toy>, mut stream: TcpStream) {
     let _ = stream.set_nodelay(true);
     let mut start = [0; 8];
     while matches!(stream.peek(&mut start).await, Ok(1..=7)) {
+        if toy.has(Fault::PiecesRefused) {
+            return;
+        }
         tokio::task::yield_now().await;
     }
     if start.starts_with(b"GET /hea") {
@@ -276,6 +279,7 @@ impl Session<'_> {
                     Err((1002, "not UTF-8"))
                 }
                 Some(Err(Error::Utf8(_))) => Err((1007, "not UTF-8")),
+                Some(Err(_)) if self.has(Fault::FramingUnanswered) => return End::Left,
                 Some(Err(_)) => Err((1002, "not WebSocket")),
                 Some(Ok(Message::Close(_))) => return End::Closed,
                 Some(Ok(Message::Binary(_))) if self.has(Fault::BinaryFails) => {
@@ -327,6 +331,10 @@ impl Session<'_> {
         let Some((document, _, _)) = &self.joined else {
             return;
         };
+        if let Some(Fault::StalledCostsAll | Fault::StalledCostsEach) = self.toy.fault {
+            let late = document.lock().unwrap().lateness();
+            tokio::time::sleep(late).await;
+        }
         let holds_up = self.has(Fault::SlowHoldsUp);
         loop {
             let stalled = |outbox: &Outbox| {
@@ -367,6 +375,7 @@ impl Session<'_> {
     }
 
     fn text(&mut self, text: &str) -> Result<(), Refusal> {
+        let text = &*misreads::text(text, self.toy.fault);
         let Some(mut value) = messages::parse(text, self.toy.fault) else {
             let code = match self.toy.fault {
                 Some(Fault::NotJsonNormal) => 1000,
@@ -375,6 +384,7 @@ impl Session<'_> {
             };
             return Err((code, "not JSON"));
         };
+        misreads::value(&mut value, self.toy.fault)?;
         if self.has(Fault::LimitOf64M) && self.on.runs && text.len() > runs::MAX_MESSAGE {
             return Err((1009, "too big"));
         }
@@ -441,7 +451,7 @@ impl Session<'_> {
                     client_id: client_id.clone(),
                     outbox,
                     on: On::default(),
-                    since: Instant::now(),
+                    joined: Instant::now(),
                     replayed: 0,
                 };
                 self.on = document.lock().unwrap().join(&doc_id, &hello, member)?;
@@ -456,6 +466,9 @@ impl Session<'_> {
             (ClientMessage::PresenceUpdate(update), Some((document, doc_id, client_id))) => {
                 let own =
                     update.doc_id.as_str() == doc_id && update.client_id.as_str() == client_id;
+                if self.has(Fault::PresenceSizeEarly) {
+                    document.lock().unwrap().check_state(&value)?;
+                }
                 if !own && !self.has(Fault::PresenceOfAnyone) {
                     return Err((1008, "presence of another"));
                 }

@@ -1,7 +1,7 @@
 //! One document of the toy: order, duplicates, fan-out.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,8 @@ const LIMIT: usize = 8 << 20;
 
 /// How long a replay takes, where what comes meanwhile is lost.
 const REPLAYING: Duration = Duration::from_millis(100);
+/// How long a join takes, where what is sequenced meanwhile is lost.
+const HANDOVER: Duration = Duration::from_millis(20);
 
 pub(super) struct Member {
     pub(super) number: u64,
@@ -29,7 +31,7 @@ pub(super) struct Member {
     pub(super) outbox: Arc<Outbox>,
     pub(super) on: On,
     /// When it joined, and how many ops were replayed then.
-    pub(super) since: Instant,
+    pub(super) joined: Instant,
     pub(super) replayed: usize,
 }
 
@@ -69,6 +71,8 @@ pub(super) struct Document {
     pub(super) members: Vec<Member>,
     /// Those whom a faulty server does not let in again.
     pub(super) banned: Vec<String>,
+    /// How many times a client was to be closed as slow.
+    pub(super) closed_slow: AtomicUsize,
 }
 
 /// The next seq of a server that counts over all documents.
@@ -89,6 +93,7 @@ impl Document {
             half_taken: Vec::new(),
             members: Vec::new(),
             banned: Vec::new(),
+            closed_slow: AtomicUsize::new(0),
         }))
     }
 
@@ -213,7 +218,11 @@ impl Document {
                     true => op.last_lamport(),
                     false => insert.id.lamport(),
                 };
-                if checked <= insert.parent_id.lamport() && !self.has(Fault::LamportUnchecked) {
+                let parents = match self.has(Fault::LamportRuleIn32Bits) {
+                    true => insert.parent_id.lamport() & 0xffff_ffff,
+                    false => insert.parent_id.lamport(),
+                };
+                if checked <= parents && !self.has(Fault::LamportUnchecked) {
                     return Err((1008, "lamport not above the parent's"));
                 }
                 if self.has(Fault::LamportJumpRefused) && insert.id.lamport() > 1 << 40 {
@@ -463,11 +472,12 @@ impl Document {
                     member.on.is_plain() && !self.members.iter().all(|other| other.on.is_plain())
                 }
                 Some(Fault::LiveDuringReplayLost) => {
-                    member.replayed >= 100 && member.since.elapsed() < REPLAYING
+                    member.replayed >= 100 && member.joined.elapsed() < REPLAYING
                 }
                 _ => false,
             };
-            if left_out {
+            let late = member.joined.elapsed() > HANDOVER;
+            if left_out || (self.has(Fault::JoinMissesEchoes) && !late) {
                 continue;
             }
             let mut frame = frame.clone();
@@ -494,7 +504,8 @@ impl Document {
                 _ => LIMIT,
             };
             let sent = member.outbox.sent.load(Ordering::SeqCst);
-            if waiting > limit || (self.has(Fault::ReadersClosed) && sent > LIMIT) {
+            let is_slow = waiting > limit && self.closes_slow(&member.outbox);
+            if is_slow || (self.has(Fault::ReadersClosed) && sent > LIMIT) {
                 let all = self.has(Fault::SlowEndsAll);
                 for other in self
                     .members
@@ -524,6 +535,13 @@ impl Document {
         };
         let gone = self.members.remove(place);
         self.shown_no_more(number, &gone.client_id, doc_id, clean);
+        if self.has(Fault::CutForgetsIds) && !clean {
+            self.by_message
+                .retain(|(client, _), _| *client != gone.client_id);
+            let ops = &self.ops;
+            self.by_insert
+                .retain(|_, index| ops[*index].client_id != gone.client_id);
+        }
         if self.members.is_empty() {
             match self.fault {
                 Some(Fault::EpochEndsWithLast) => self.epoch = new_epoch(),

@@ -8,6 +8,8 @@ macro_rules! faults {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum Fault {
             $(#[doc = $sentence] $name,)+
+            /// A handshake that comes in pieces is refused; cases don't send any.
+            PiecesRefused,
             /// No mistake: no profile is offered.
             OffersNothing,
             /// No mistake: `state` alone is offered.
@@ -89,6 +91,7 @@ faults! {
     PendingIdFree: "The id of an insert that waits may be inserted anew.", "crdt.pending-id-taken", ["submit/", "crdt/"];
     MessageIdOfAll: "Message ids of different clients are mixed up.", "submit.scope", ["submit/"];
     UnknownFieldsCompared: "Unknown fields are part of an op's content.", "submit.content", ["submit/"];
+    CutForgetsIds: "Message ids and inserts of a client are forgotten when its connection breaks.", "submit.resend", ["submit/", "properties/lossy"];
     ForgetsWhenAlone: "Message ids are forgotten when the last connection ends.", "submit.resend", ["submit/", "session/"];
     RefusedIdBurnt: "The message id of a refused op counts as used.", "close.no-effect", ["submit/", "close/"];
     RefusedTakesSeq: "A refused op takes a seq.", "seq.dense", ["seq/"];
@@ -123,6 +126,7 @@ faults! {
     AckTwice: "The ack is sent twice.", "session.ack-first", ["session/"];
     AckAfterResync: "The resync goes before the ack.", "session.ack-first", ["session/"];
     LiveBeforeSync: "The newest echo goes out once more before the sync.", "seq.from-baseline", ["sync/"];
+    JoinMissesEchoes: "Ops sequenced within 20 ms of a join are not echoed to who has joined.", "seq.fan-out", ["seq/", "sync/"];
     EarlyOpsLost: "Ops sent behind the hello without waiting are lost.", "session.early-ops", ["session/"];
 
     // Sequencing and fan-out.
@@ -182,6 +186,7 @@ faults! {
     NoHelloTimeout: "A connection without a hello stays open for ever.", "close.hello-timeout", ["session/"];
     HelloTimeoutShort: "A connection without a hello is closed after a second.", "close.hello-timeout", ["session/"];
     ReasonPlain: "Close reasons lack the prefix.", "close.reason", ["close/"];
+    FramingUnanswered: "A breach of RFC 6455 ends the connection without a close frame.", "close.framing", ["close/"];
     ViolationEndsAll: "A violation closes every connection of the document.", "close.isolated", ["close/"];
     ViolationUnflushed: "What is queued is thrown away at a violation.", "close.flush", ["close/"];
     ViolationGoesOn: "Messages behind a violation are still handled.", "close.nothing-after", ["close/"];
@@ -200,6 +205,25 @@ faults! {
     EarlyUnflushed: "What is queued is thrown away before 1007 and 1009.", "close.flush-early", ["close/"];
     NotJsonPrivate: "A message that is not JSON ends in 4000.", "close.table-only", ["close/"];
     FloatsTaken: "1.5 is taken for the integer 1.", "close.schema", ["frames/"];
+
+    // What is near a message that is right: the frames made from the schemas find these.
+    TypeTrimmed: "The type of a message is trimmed.", "close.unknown-type", ["frames/hello-type", "fuzz/op"];
+    OpTypeTrimmed: "The type of an op is trimmed.", "close.schema", ["fuzz/op"];
+    OpClientTrimmed: "The client of an op is trimmed.", "close.other-client", ["fuzz/op"];
+    MarksDropped: "Byte order marks are dropped from the client of an op.", "close.other-client", ["fuzz/op"];
+    KeysFolded: "Names of fields are taken in any case.", "transport.unknown-fields", ["fuzz/"];
+    EmptyKeyRefused: "A message with an empty field name is refused.", "transport.unknown-fields", ["fuzz/"];
+    ProtoRefused: "A message with a field `__proto__` is refused.", "transport.unknown-fields", ["fuzz/"];
+    OddSpacesTaken: "White space that JSON does not know is skipped.", "close.not-json", ["fuzz/"];
+    CommentsTaken: "Comments are skipped.", "close.not-json", ["fuzz/"];
+    NulEndsMessage: "A message ends at its first NUL.", "close.not-json", ["fuzz/"];
+    LeadingZerosTaken: "Numbers may begin with a zero or a plus sign.", "close.not-json", ["frames/hello-last-seen", "fuzz/"];
+    WordsOfScriptsTaken: "Values such as `undefined` are taken.", "close.not-json", ["fuzz/"];
+    QuotedTaken: "A JSON string is taken for the message that it holds.", "close.not-json", ["fuzz/"];
+    ArrayOfOneTaken: "An array of one message is taken for the message.", "close.not-json", ["fuzz/"];
+    LamportRuleIn32Bits: "An insert's lamport is compared with 32 bits of its parent's.", "crdt.lamport-above-parent", ["fuzz/op"];
+    OpEpochTrimmed: "The epoch of an op is trimmed.", "resume.other-op-epoch", ["fuzz/op-resume"];
+    PresenceSizeEarly: "The size of a state is checked before the names.", "close.order", ["fuzz/presence"];
 
     // Profiles.
     GrantsUnasked: "The ack turns on all profiles even where none is asked for.", "profiles.ack-unasked", ["profiles/", "frames/hello"];
@@ -382,6 +406,9 @@ faults! {
     SlowClosedEarly: "A client is closed as slow when 64 KiB wait for it.", "slow.floor", ["slow/"];
     SlowEndsAll: "A slow client ends every connection of its document.", "slow.alone", ["slow/"];
     SlowHoldsUp: "A slow client holds up the others.", "slow.no-delay", ["slow/"];
+    StalledCostsAll: "Beside a client that does not read, every 128th op takes 150 ms longer.", "slow.latency", ["slow/latency-one"];
+    StalledCostsEach: "For each client that does not read, every 128th op takes 8 ms longer.", "slow.latency", ["slow/latency-twenty"];
+    SlowClosedByCount: "After 19 clients of a document were closed as slow, none is any more.", "slow.ceiling", ["slow/latency-twenty"];
     SlowBanned: "A client that was closed as slow may not come back.", "slow.catches-up", ["slow/stalled-reader"];
     SlowTcpKept: "The TCP connection of a slow client is kept for 20 s after its close.", "slow.drops-tcp", ["slow/stalled-reader"];
     ReadersClosed: "A client is closed as slow once 8 MiB have been sent to it.", "slow.readers-safe", ["slow/readers-stay"];

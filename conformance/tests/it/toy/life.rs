@@ -35,10 +35,12 @@ pub(crate) enum Life {
     DiesOfBinary,
     /// Wrong: after a binary message it does nothing any more.
     StallsOfBinary,
+    /// Wrong: a delete ends the process.
+    DiesOfDelete,
 }
 
 impl Life {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Forgets,
         Self::Keeps,
         Self::Repeats,
@@ -48,6 +50,7 @@ impl Life {
         Self::Stays,
         Self::DiesOfBinary,
         Self::StallsOfBinary,
+        Self::DiesOfDelete,
     ];
 
     /// The command that starts such a toy, for `--exec`.
@@ -87,6 +90,14 @@ impl Life {
         match self {
             Self::DiesOfBinary if message.is_binary() => {
                 eprintln!("fatal: what is this?\nit is binary");
+                std::process::exit(7);
+            }
+            Self::DiesOfDelete
+                if message
+                    .to_text()
+                    .is_ok_and(|text| text.contains(r#""del""#)) =>
+            {
+                eprintln!("fatal: there is nothing to delete");
                 std::process::exit(7);
             }
             // With one thread nothing else goes on either.

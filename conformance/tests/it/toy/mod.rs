@@ -16,9 +16,11 @@ mod elements;
 mod fault;
 mod life;
 mod messages;
+mod misreads;
 mod outbox;
 mod profiles;
 mod runs;
+mod stalled;
 mod sync;
 mod text;
 

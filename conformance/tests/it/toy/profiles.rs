@@ -232,7 +232,7 @@ impl Document {
         Ok(())
     }
 
-    fn check_state(&self, message: &Value) -> Result<(), Refusal> {
+    pub(super) fn check_state(&self, message: &Value) -> Result<(), Refusal> {
         let text = message["state"].to_string();
         let length = match self.fault {
             Some(Fault::PresenceSizeInChars) => text.chars().count(),

@@ -1,0 +1,137 @@
+//! Random histories and cases over a network that harms connections: right servers pass, and faults are
+//! found.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use collab_conformance::case;
+use collab_conformance::properties::search::{Findings, Search};
+use collab_conformance::properties::server::Server;
+use collab_conformance::properties::{How, Kind};
+use collab_conformance::proxy::{Jitter, Proxy};
+use collab_conformance::runner::{FirstContact, Options};
+use collab_conformance::target::Target;
+use collab_spec::profile::Profile;
+use collab_spec::report::Verdict;
+
+use crate::toy::{Fault, Toy};
+
+/// What the toy offers.
+const OFFERED: [Profile; 4] = [
+    Profile::Resume,
+    Profile::State,
+    Profile::Runs,
+    Profile::Presence,
+];
+
+async fn play(target: &Arc<Target>, kinds: &[Kind], cases: u64) -> Findings {
+    let search = Search {
+        seed: 1,
+        cases,
+        time_budget: Some(Duration::from_secs(120)),
+        kinds: kinds.to_vec(),
+        concurrency: 8,
+        timeout_scale: 4.0,
+        how: How {
+            offered: OFFERED.to_vec(),
+            chaos: None,
+        },
+        chaos: true,
+    };
+    search.run(&Server::from(Arc::clone(target))).await
+}
+
+async fn toy(fault: Option<Fault>) -> Arc<Target> {
+    Arc::new(Target::new(&Toy::start(fault).await).unwrap())
+}
+
+fn assert_right(findings: &Findings) {
+    if let Some(case) = &findings.fault {
+        panic!(
+            "{} {}\n{}\n{:#?}\n{:?}",
+            case.kind.name(),
+            case.seed,
+            case.plan,
+            case.played.breaches,
+            case.played.harness
+        );
+    }
+    assert!(findings.cases > 10, "{}", findings.cases);
+    let all = findings.all_activity();
+    let broken = all.of(collab_conformance::properties::activity::Count::Reconnected);
+    assert!(broken > findings.cases / 2, "{all}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn right_servers_pass() {
+    let _alone = crate::ALONE.lock().await;
+    let cases = 5 * Kind::ALL.len() as u64;
+    let reference = Arc::new(crate::reference::start().await);
+    assert_right(&play(&reference, &Kind::ALL, cases).await);
+    assert_right(&play(&toy(None).await, &Kind::ALL, cases).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn faults_are_found() {
+    let _alone = crate::ALONE.lock().await;
+    for (fault, requirements) in [
+        // Doubled after a cut.
+        (
+            Fault::CutForgetsIds,
+            &["submit.resend", "submit.same-insert"][..],
+        ),
+        // Lost, or sent twice, between the sync and what is live.
+        (
+            Fault::JoinMissesEchoes,
+            &["seq.fan-out", "seq.from-baseline"],
+        ),
+        (Fault::LiveBeforeSync, &["seq.from-baseline"]),
+        (
+            Fault::ReplaySkipsFirst,
+            &["sync.replay-exact", "seq.from-baseline"],
+        ),
+    ] {
+        let findings = play(
+            &toy(Some(fault)).await,
+            &[Kind::Lossy, Kind::LateJoins],
+            100,
+        )
+        .await;
+        let case = findings
+            .fault
+            .unwrap_or_else(|| panic!("{fault:?} is not found"));
+        let broken = case.played.broken().unwrap();
+        let requirement = broken.requirement.as_str();
+        assert!(
+            requirements.contains(&requirement),
+            "{fault:?}: {broken:#?}"
+        );
+    }
+}
+
+/// How many of some cases do not pass where bytes come late and one by one.
+async fn failures(fault: Option<Fault>) -> usize {
+    let target = toy(fault).await;
+    let plan = Jitter { millis: 5, seed: 1 }.plan();
+    let proxy = Proxy::start(&target.authority(), plan).await.unwrap();
+    let mut cases = case::all().unwrap();
+    cases.retain(|case| case.area() == "submit" && case.profile == Profile::Core);
+    let options = Options {
+        timeout_scale: 4.0,
+        first_contact: FirstContact::Skipped,
+        ..Options::default()
+    };
+    let target = proxy.target(&target);
+    let report = collab_conformance::run(target, &cases, options)
+        .await
+        .unwrap();
+    let failed = |case: &&collab_spec::report::CaseReport| case.verdict != Verdict::Pass;
+    report.cases.iter().filter(failed).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_cannot_take_pieces_is_found_by_jitter() {
+    let _alone = crate::ALONE.lock().await;
+    assert_eq!(failures(None).await, 0);
+    assert!(failures(Some(Fault::PiecesRefused)).await > 0);
+}
