@@ -4,7 +4,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use collab_conformance::{fuzz, properties};
 
 const AFTER_HELP: &str = "\
 Exit codes:
@@ -22,6 +23,9 @@ Examples:
 const PROPERTIES_HELP: &str = "\
 A seed makes the same histories for ever. The seed of a fault is printed;
 with it and --cases 1 the faulty history alone is played.
+
+Kinds: one-document, early, lossy, resuming, late-joins, mixed-profiles,
+  many-documents
 
 Exit codes:
   0 no history went wrong   1 the server failed
@@ -193,8 +197,8 @@ pub(crate) struct Properties {
     #[arg(long, value_name = "SECS")]
     pub(crate) time_budget: Option<u64>,
     /// Play only this kind of history (repeatable)
-    #[arg(long, value_name = "NAME")]
-    pub(crate) kind: Vec<String>,
+    #[arg(long, value_name = "NAME", hide_possible_values = true)]
+    kind: Vec<properties::Kind>,
     /// Cut, delay and throttle connections on their way
     #[arg(long)]
     pub(crate) chaos: bool,
@@ -227,9 +231,31 @@ pub(crate) struct Fuzz {
     #[arg(long, value_name = "SECS")]
     pub(crate) time_budget: Option<u64>,
     /// Send only this kind of frame (repeatable)
-    #[arg(long, value_name = "NAME")]
-    pub(crate) kind: Vec<String>,
+    #[arg(long, value_name = "NAME", hide_possible_values = true)]
+    kind: Vec<fuzz::Kind>,
     /// Show the frames and what is due, and send none
     #[arg(long)]
     pub(crate) list: bool,
+}
+
+impl Properties {
+    /// The kinds that are asked for.
+    pub(crate) fn kinds(&self) -> Vec<properties::Kind> {
+        chosen(&self.kind)
+    }
+}
+
+impl Fuzz {
+    /// The kinds that are asked for.
+    pub(crate) fn kinds(&self) -> Vec<fuzz::Kind> {
+        chosen(&self.kind)
+    }
+}
+
+/// What is given, or all where nothing is.
+fn chosen<K: ValueEnum>(given: &[K]) -> Vec<K> {
+    match given {
+        [] => K::value_variants().to_vec(),
+        given => given.to_vec(),
+    }
 }
