@@ -134,7 +134,7 @@ async fn renew() {
                 let due: Vec<Case> = cases.iter().filter(is_played).cloned().collect();
                 let mut mutant = match due.is_empty() {
                     true => Mutant::default(),
-                    false => play::play(fault, &due, scale).await,
+                    false => play::play_apart(fault, due, scale).await,
                 };
                 if let Some(mut before) = before {
                     before.forget(|id| changed.contains(id) || !now.contains_key(id));

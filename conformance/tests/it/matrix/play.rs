@@ -9,6 +9,7 @@ use collab_conformance::runner::{FirstContact, Options, Servers, Session};
 use collab_conformance::target::Target;
 use collab_spec::report::{CaseReport, Report, Verdict};
 use futures_util::StreamExt as _;
+use tokio::runtime::Runtime;
 
 use super::data::Mutant;
 use crate::toy::{Fault, Life, Toy};
@@ -37,8 +38,14 @@ pub(crate) async fn servers(fault: Fault, cases: &[Case], scale: f64) -> Servers
     Arc::new(Exec::new(&command, None, &like, scale).unwrap()).into()
 }
 
+/// Plays a fault in a runtime of its own, with which the toy and all that it keeps ends.
+pub(super) async fn play_apart(fault: Fault, cases: Vec<Case>, scale: f64) -> Mutant {
+    let apart = move || Runtime::new().unwrap().block_on(play(fault, &cases, scale));
+    tokio::task::spawn_blocking(apart).await.unwrap()
+}
+
 /// What comes of a fault in some cases.
-pub(super) async fn play(fault: Fault, cases: &[Case], scale: f64) -> Mutant {
+async fn play(fault: Fault, cases: &[Case], scale: f64) -> Mutant {
     let options = Options {
         timeout_scale: scale,
         ..Options::default()

@@ -522,7 +522,9 @@ impl Document {
             }
             member.outbox.push(texts(), bytes);
         }
-        self.banned.extend(banned);
+        if self.has(Fault::SlowBanned) {
+            self.banned.extend(banned);
+        }
     }
 
     pub(super) fn leave(&mut self, number: u64, doc_id: &str, clean: bool) {
