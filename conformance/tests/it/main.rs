@@ -19,6 +19,7 @@ mod reference;
 mod tidy;
 mod tls;
 mod toy;
+mod words;
 
 /// Held by tests that play the whole suite or hunt faults: beside each other they would starve the
 /// servers, whose time limits on `hello` are real.
