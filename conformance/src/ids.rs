@@ -58,6 +58,10 @@ ids! {
     ECHO_FAITHFUL = "echo.faithful";
     /// The ack comes first, once.
     ACK_FIRST = "session.ack-first";
+    /// Connections with one `client_id` are served beside each other.
+    SAME_CLIENT_ID = "session.same-client-id";
+    /// A connection that ends changes nothing for the others.
+    VANISHED = "session.vanished";
     /// A document begins empty.
     NEW_DOCUMENT = "session.new-document";
     /// No live echo before the sync is complete.

@@ -12,6 +12,9 @@ use collab_spec::requirement::{self, Level};
 
 use crate::ids;
 
+/// The areas whose cases choose at random what they do.
+const RANDOM: [&str; 2] = ["fuzz/", "properties/"];
+
 /// What a failed case names first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Named<'a> {
@@ -90,10 +93,12 @@ pub fn rank(named: Vec<Named<'_>>) -> Vec<Broken<'_>> {
     rows
 }
 
-/// How far from the fault a case may be that names something: what came too late may have anything
-/// as its cause, and what a profile does stands on all of `core`.
-fn remoteness(one: &Named<'_>) -> (bool, bool) {
-    (one.late, one.profile != Profile::Core)
+/// How far from the fault a case may be that names something: a case of random steps or frames is about
+/// nothing in particular, what came too late may have anything as its cause, and what a profile does
+/// stands on all of `core`.
+fn remoteness(one: &Named<'_>) -> (bool, bool, bool) {
+    let is_random = RANDOM.iter().any(|area| one.case.starts_with(area));
+    (is_random, one.late, one.profile != Profile::Core)
 }
 
 /// Whether it is a MUST.
