@@ -213,11 +213,9 @@ mod tests {
 
     #[test]
     fn what_is_off_is_not_there() {
-        for wrong in [
-            json!({"capabilities": []}),
-            json!({"epoch": "e"}),
-            json!({"sync": "resync"}),
-        ] {
+        let granted = session(json!({}), json!({"capabilities": []}));
+        assert_breaks(&granted, ids::PROFILES_ACK_UNASKED);
+        for wrong in [json!({"epoch": "e"}), json!({"sync": "resync"})] {
             assert_breaks(&session(json!({}), wrong), ids::PROFILES_OFF);
         }
         let mut state = session(json!({}), json!({}));
