@@ -47,7 +47,17 @@ pub fn of(report: &Report) -> Vec<Broken<'_>> {
         .cases
         .iter()
         .filter(|case| case.verdict == Verdict::Fail);
-    rank(failed.filter_map(named).collect())
+    let tested = report.cases.iter().map(|case| case.requirements.as_slice());
+    rank(failed.filter_map(named).collect(), &counted(tested))
+}
+
+/// How many cases test each requirement.
+pub fn counted<'a>(tests: impl Iterator<Item = &'a [String]>) -> BTreeMap<&'a str, usize> {
+    let mut counts = BTreeMap::new();
+    for id in tests.flatten() {
+        *counts.entry(id.as_str()).or_default() += 1;
+    }
+    counts
 }
 
 fn named(case: &CaseReport) -> Option<Named<'_>> {
@@ -62,8 +72,9 @@ fn named(case: &CaseReport) -> Option<Named<'_>> {
     })
 }
 
-/// Puts what cases name into an order.
-pub fn rank(named: Vec<Named<'_>>) -> Vec<Broken<'_>> {
+/// Puts what cases name into an order. `tested` says how many cases test each requirement.
+pub fn rank<'a>(named: Vec<Named<'a>>, tested: &BTreeMap<&str, usize>) -> Vec<Broken<'a>> {
+    let failed = counted(named.iter().map(|one| one.tests));
     let mut rows: BTreeMap<&str, Vec<Named<'_>>> = BTreeMap::new();
     for one in named {
         rows.entry(one.requirement).or_default().push(one);
@@ -75,19 +86,28 @@ pub fn rank(named: Vec<Named<'_>>) -> Vec<Broken<'_>> {
             Broken { requirement, cases }
         })
         .collect();
+    // What most of its own cases say is broken is so; of one that few of them say, others are the cause.
+    let share = |id: &str| match tested.get(id) {
+        Some(&all) if all > 0 => failed.get(id).copied().unwrap_or(0) as f64 / all as f64,
+        _ => 0.0,
+    };
+    let weight = |row: &Broken<'_>| {
+        let nearest = row.cases.iter().map(remoteness).min();
+        let near = row
+            .cases
+            .iter()
+            .filter(|one| Some(remoteness(one)) == nearest);
+        near.count() as f64 * share(row.requirement)
+    };
+    let place = |row: &Broken<'_>| {
+        let nearest = row.cases.iter().map(remoteness).min();
+        let is_text = row.requirement == ids::RESYNC_TEXT;
+        (!binds(row.requirement), nearest, is_text)
+    };
     rows.sort_by(|one, other| {
-        let key = |row: &Broken<'_>| {
-            let nearest = row.cases.iter().map(remoteness).min();
-            let near = row
-                .cases
-                .iter()
-                .filter(|one| Some(remoteness(one)) == nearest);
-            let is_text = row.requirement == ids::RESYNC_TEXT;
-            ((!binds(row.requirement), nearest, is_text), near.count())
-        };
-        let ((far, count), (other_far, other_count)) = (key(one), key(other));
-        far.cmp(&other_far)
-            .then(other_count.cmp(&count))
+        place(one)
+            .cmp(&place(other))
+            .then(weight(other).total_cmp(&weight(one)))
             .then(one.cases[0].events.cmp(&other.cases[0].events))
     });
     rows
@@ -97,8 +117,12 @@ pub fn rank(named: Vec<Named<'_>>) -> Vec<Broken<'_>> {
 /// nothing in particular, what came too late may have anything as its cause, and what a profile does
 /// stands on all of `core`.
 fn remoteness(one: &Named<'_>) -> (bool, bool, bool) {
-    let is_random = RANDOM.iter().any(|area| one.case.starts_with(area));
-    (is_random, one.late, one.profile != Profile::Core)
+    (is_random(one.case), one.late, one.profile != Profile::Core)
+}
+
+/// Whether a case chooses at random what it does.
+pub fn is_random(case: &str) -> bool {
+    RANDOM.iter().any(|area| case.starts_with(area))
 }
 
 /// Whether it is a MUST.

@@ -44,13 +44,19 @@ pub(super) struct Mutant {
 }
 
 impl Mutant {
+    /// The cases that fail, each with the requirement that it names first.
+    pub(super) fn failures(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        let rows = self.failed.iter().chain(&self.late);
+        let named = rows.flat_map(|(requirement, of)| {
+            let name = Some(requirement.as_str());
+            of.keys().map(move |case| (case.as_str(), name))
+        });
+        named.chain(self.unnamed.iter().map(|case| (case.as_str(), None)))
+    }
+
     /// The cases that fail.
     pub(super) fn killers(&self) -> BTreeSet<&str> {
-        let rows = self.failed.values().chain(self.late.values());
-        let named = rows.flat_map(BTreeMap::keys).map(String::as_str);
-        named
-            .chain(self.unnamed.iter().map(String::as_str))
-            .collect()
+        self.failures().map(|(case, _)| case).collect()
     }
 
     /// Whether anything fails.
@@ -88,7 +94,8 @@ impl Mutant {
                 })
             })
         });
-        broken::rank(named.collect())
+        let tested = broken::counted(cases.iter().map(|case| case.requirements.as_slice()));
+        broken::rank(named.collect(), &tested)
     }
 
     /// What was known of other cases, and what is known now.

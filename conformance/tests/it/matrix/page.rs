@@ -7,7 +7,7 @@ use collab_conformance::monitor;
 use collab_spec::requirement::{Level, requirements};
 
 use super::data::Matrix;
-use super::{COMMAND, NAMED_OTHERWISE, NO_MUTANT, cases_of, killed_alone, musts};
+use super::{COMMAND, NAMED_OTHERWISE, NO_MUTANT, cases_of, killed_alone, musts, reason};
 use crate::toy::Fault;
 
 /// How many characters of a requirement's sentence are shown.
@@ -56,7 +56,7 @@ pub(super) fn page(matrix: &Matrix, cases: &[Case]) -> String {
             false => "",
         };
         let _ = writeln!(text, "Cases: {}{more}{watched}.", shown.join(", "));
-        if let Some((_, why)) = NO_MUTANT.iter().find(|(of, _)| *of == id) {
+        if let Some(why) = reason(id) {
             let _ = writeln!(text, "No mutant of its own: {why}.");
         }
         if !mutants.is_empty() {
@@ -100,15 +100,16 @@ fn head(text: &mut String, matrix: &Matrix, cases: &[Case]) {
          | of them the report names first what the fault breaks | {first} |\n\
          | cases | {} |\n\
          | MUSTs that can be observed | {} |\n\
-         | of them with a mutant that their cases alone kill | {alone} |\n\
+         | of them with a mutant that their checks alone kill | {alone} |\n\
          | of them without, each with its reason | {} |\n\n\
-         A **bold** mutant is killed by cases of the requirement alone. Behind each mutant stand the \
-         number of cases that\nfail, and the one that the report begins with. {costly} cases take long, \
+         A **bold** mutant is killed by checks of the requirement alone: every case that fails tests it, \
+         or begins with it\n(cases that choose at random aside). Behind each mutant stand the number of \
+         cases that fail, and the one that the\nreport begins with. {costly} cases take long, \
          or a server of their own; each of them is\nplayed against the mutants of what it tests, and \
          against those that name it.",
         cases.len(),
         musts().count(),
-        NO_MUTANT.len(),
+        NO_MUTANT.iter().map(|(ids, _)| ids.len()).sum::<usize>(),
     );
     if !NAMED_OTHERWISE.is_empty() {
         text.push_str(
