@@ -15,6 +15,9 @@ use crate::ids;
 /// The areas whose cases choose at random what they do.
 const RANDOM: [&str; 2] = ["fuzz/", "properties/"];
 
+/// The share of its own cases from which on a requirement is broken itself.
+const MOST: f64 = 0.8;
+
 /// What a failed case names first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Named<'a> {
@@ -99,15 +102,28 @@ pub fn rank<'a>(named: Vec<Named<'a>>, tested: &BTreeMap<&str, usize>) -> Vec<Br
             .filter(|one| Some(remoteness(one)) == nearest);
         near.count() as f64 * share(row.requirement)
     };
-    let place = |row: &Broken<'_>| {
-        let nearest = row.cases.iter().map(remoteness).min();
-        let is_text = row.requirement == ids::RESYNC_TEXT;
-        (!binds(row.requirement), nearest, is_text)
+    let nearest = |row: &Broken<'_>| row.cases.iter().map(remoteness).min();
+    let text = rows.iter().find(|row| row.requirement == ids::RESYNC_TEXT);
+    let text = text.map(|row| (nearest(row), share(row.requirement)));
+    // What is said of every wrong text stands behind what says why it is wrong.
+    let is_general = |row: &Broken<'_>| match (row.requirement, &text) {
+        (ids::RESYNC_TEXT, Some((_, share))) => u8::from(*share < MOST),
+        (ids::CLOSE_NO_EFFECT, Some((near, _))) if *near <= nearest(row) => 2,
+        _ => 0,
     };
+    let places: BTreeMap<&str, _> = rows
+        .iter()
+        .map(|row| {
+            let place = (!binds(row.requirement), nearest(row), is_general(row));
+            (row.requirement, (place, weight(row)))
+        })
+        .collect();
     rows.sort_by(|one, other| {
-        place(one)
-            .cmp(&place(other))
-            .then(weight(other).total_cmp(&weight(one)))
+        let (place, weight) = places[one.requirement];
+        let (other_place, other_weight) = places[other.requirement];
+        place
+            .cmp(&other_place)
+            .then(other_weight.total_cmp(&weight))
             .then(one.cases[0].events.cmp(&other.cases[0].events))
     });
     rows

@@ -107,7 +107,7 @@ fn sum_up(fault: Fault, report: &Report) -> Mutant {
     for case in report
         .cases
         .iter()
-        .filter(|case| case.verdict == Verdict::Fail)
+        .filter(|case| matches!(case.verdict, Verdict::Fail | Verdict::Warn))
     {
         let Some(first) = case.breaches.first() else {
             let message = case.message.as_deref().unwrap_or_default();

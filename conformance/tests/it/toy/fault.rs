@@ -221,7 +221,7 @@ faults! {
     WordsOfScriptsTaken: "Values such as `undefined` are taken.", "close.not-json", ["fuzz/"];
     QuotedTaken: "A JSON string is taken for the message that it holds.", "close.not-json", ["fuzz/"];
     ArrayOfOneTaken: "An array of one message is taken for the message.", "close.not-json", ["fuzz/"];
-    LamportRuleIn32Bits: "An insert's lamport is compared with 32 bits of its parent's.", "crdt.lamport-above-parent", ["fuzz/op"];
+    LamportRuleIn32Bits: "An insert's lamport is compared with 32 bits of its parent's.", "crdt.lamport-above-parent", ["crdt/lamport-below-parents-by-2-32"];
     OpEpochTrimmed: "The epoch of an op is trimmed.", "resume.other-op-epoch", ["fuzz/op-resume"];
     PresenceSizeEarly: "The size of a state is checked before the names.", "close.order", ["fuzz/presence"];
 
