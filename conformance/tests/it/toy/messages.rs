@@ -23,7 +23,8 @@ pub(super) fn meet(value: &mut Value, text: &str, fault: Fault) -> Option<Result
     let ignored = Some(Ok(()));
     let refused = Some(Err((1002, "does not please")));
     let op = &value["op"];
-    let is = |kind: &str| op["type"] == kind;
+    let is_op = value["type"] == "op";
+    let is = |kind: &str| is_op && op["type"] == kind;
     let is_hello = value["type"] == "hello";
     match fault {
         Fault::TypeMustBeFirst if !text.starts_with("{\"type\":") => refused,
@@ -33,7 +34,9 @@ pub(super) fn meet(value: &mut Value, text: &str, fault: Fault) -> Option<Result
         Fault::RootDeletable if is("del") && op["id"] == json!([0, "root"]) => ignored,
         Fault::EmptyInsertIgnored if is("ins") && op.get("value").is_none() => ignored,
         Fault::EmptyDeleteIgnored if is("del") && op.get("id").is_none() => ignored,
-        Fault::UnknownOpIgnored if op["type"].is_string() && !is("ins") && !is("del") => ignored,
+        Fault::UnknownOpIgnored if is_op && op["type"].is_string() && !is("ins") && !is("del") => {
+            ignored
+        }
         Fault::PresenceStateAny
             if value["type"] == "presence_update"
                 && value
