@@ -22,7 +22,7 @@ use futures_util::StreamExt as _;
 
 use crate::toy::Fault;
 use data::{Matrix, Mutant, prints};
-pub(crate) use reasons::{NAMED_OTHERWISE, NO_MUTANT};
+use reasons::{BROKEN_WITH, NAMED_OTHERWISE, STANDS_UNDER};
 
 /// What renews the files.
 const COMMAND: &str = "cargo kill-matrix";
@@ -73,8 +73,11 @@ fn killed_alone(requirement: &str, matrix: &Matrix, cases: &[Case]) -> Vec<Fault
 
 /// Why a MUST has no mutant of its own.
 fn reason(requirement: &str) -> Option<&'static str> {
-    let of = |(ids, _): &&(&[&str], &str)| ids.contains(&requirement);
-    NO_MUTANT.iter().find(of).map(|(_, why)| *why)
+    if STANDS_UNDER.contains(&requirement) {
+        return Some("cases of other requirements stand on it, and fail with its mutants");
+    }
+    let otherwise = BROKEN_WITH.contains(&requirement);
+    otherwise.then_some("what breaks it breaks another requirement as well, named above")
 }
 
 /// A number in the environment.
@@ -227,7 +230,30 @@ fn every_must_has_a_mutant_of_its_own_or_a_reason() {
             _ => {}
         }
     }
-    for id in NO_MUTANT.iter().flat_map(|(ids, _)| *ids) {
+    let of = |id: &str| {
+        let id = id.to_owned();
+        let faults = Fault::ALL.iter().copied();
+        faults.filter(move |fault| fault.requirement() == id)
+    };
+    for id in STANDS_UNDER {
+        let is_named = |fault: Fault| {
+            let first = matrix.of(fault).and_then(|mutant| mutant.first(&cases));
+            first.is_some_and(|(first, _)| first == *id)
+        };
+        if !of(id).any(is_named) {
+            wrong.push(format!("{id}: the report names it first for no mutant"));
+        }
+    }
+    for id in BROKEN_WITH {
+        let is_told = |fault: Fault| {
+            let name = format!("{fault:?}");
+            NAMED_OTHERWISE.iter().any(|(of, _, _)| *of == name)
+        };
+        if !of(id).any(is_told) {
+            wrong.push(format!("{id}: it has no mutant that is named otherwise"));
+        }
+    }
+    for id in STANDS_UNDER.iter().chain(BROKEN_WITH) {
         if !musts().any(|must| must.id == *id) {
             wrong.push(format!("{id} is no MUST that can be observed"));
         }

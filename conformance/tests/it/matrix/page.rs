@@ -7,7 +7,9 @@ use collab_conformance::monitor;
 use collab_spec::requirement::{Level, requirements};
 
 use super::data::Matrix;
-use super::{COMMAND, NAMED_OTHERWISE, NO_MUTANT, cases_of, killed_alone, musts, reason};
+use super::{
+    BROKEN_WITH, COMMAND, NAMED_OTHERWISE, STANDS_UNDER, cases_of, killed_alone, musts, reason,
+};
 use crate::toy::Fault;
 
 /// How many characters of a requirement's sentence are shown.
@@ -109,14 +111,14 @@ fn head(text: &mut String, matrix: &Matrix, cases: &[Case]) {
          against those that name it.",
         cases.len(),
         musts().count(),
-        NO_MUTANT.iter().map(|(ids, _)| ids.len()).sum::<usize>(),
+        STANDS_UNDER.len() + BROKEN_WITH.len(),
     );
     if !NAMED_OTHERWISE.is_empty() {
         text.push_str(
             "\nOf these the report names another requirement first, which is as right:\n\n",
         );
         for (name, requirement, why) in NAMED_OTHERWISE {
-            let _ = writeln!(text, "- {name}: `{requirement}`. {why}.");
+            let _ = writeln!(text, "- {name}: `{requirement}`: {why}.");
         }
     }
     text.push_str("\n## Requirement, cases, mutants\n");

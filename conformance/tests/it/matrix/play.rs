@@ -116,6 +116,8 @@ fn sum_up(fault: Fault, report: &Report) -> Mutant {
                     let named = named.split(']').next().unwrap_or_default();
                     mutant.contact = Some(named.to_owned());
                 }
+                // It says nothing of a case that it was not played any more.
+                None if message.starts_with("not played") => {}
                 None => drop(mutant.unnamed.insert(case.id.clone())),
             }
             continue;

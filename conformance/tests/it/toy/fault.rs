@@ -336,15 +336,15 @@ faults! {
     CountCheckedWhereOff: "A count is looked at where the profile is off.", "profiles.off-is-core", ["runs/", "profiles/"];
 
     // The profile runs: the text.
-    RunUnderOneParent: "All elements of a run are children of its parent.", "resync.text", ["runs/"];
-    RunKeptTogether: "What is inserted inside a run goes behind it.", "resync.text", ["runs/"];
-    RunInsideUnknown: "Only the first element of a run may be a parent.", "resync.text", ["runs/"];
+    RunUnderOneParent: "All elements of a run are children of its parent.", "runs.text", ["runs/"];
+    RunKeptTogether: "What is inserted inside a run goes behind it.", "runs.text", ["runs/"];
+    RunInsideUnknown: "Only the first element of a run may be a parent.", "runs.text", ["runs/"];
     WaitingRunCut: "Of a run that waits only the first element is kept.", "runs.pending", ["runs/"];
-    DeleteByPlace: "A delete takes the next characters of the text.", "resync.text", ["runs/"];
-    DeleteTakesRun: "A delete of one element of a run deletes the run.", "resync.text", ["runs/"];
-    DeleteWithinRun: "A delete ends where the run ends in which it begins.", "resync.text", ["runs/"];
+    DeleteByPlace: "A delete takes the next characters of the text.", "runs.del", ["runs/"];
+    DeleteTakesRun: "A delete of one element of a run deletes the run.", "runs.del", ["runs/"];
+    DeleteWithinRun: "A delete ends where the run ends in which it begins.", "runs.del", ["runs/"];
     DeleteOfAllReplicas: "A delete of several elements goes by lamports alone.", "resync.text", ["runs/"];
-    DeleteStopsAtTombstone: "A delete ends at an element that is deleted already.", "resync.text", ["runs/"];
+    DeleteStopsAtTombstone: "A delete ends at an element that is deleted already.", "runs.del", ["runs/"];
     DeleteStopsAtMissing: "A delete ends at an element that is not there yet.", "runs.pending", ["runs/"];
     DeletePartlyLost: "A delete forgets the elements that are not there yet.", "runs.pending", ["runs/"];
     DeleteWaitsWhole: "A delete waits until all its elements are there.", "runs.pending", ["runs/"];

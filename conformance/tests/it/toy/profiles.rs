@@ -1,6 +1,6 @@
 //! What the profiles add to a document of the toy: grants, epochs, states, presence.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use collab_spec::message::{Hello, Insert, Op};
@@ -123,8 +123,9 @@ impl Document {
         let mut elements = walk(ops.iter(), self.fault);
         let there: HashSet<_> = elements.iter().map(|(insert, _)| &insert.id).collect();
         if self.has(Fault::StateByArrival) {
-            let place = |insert: &Insert| ops.iter().position(|op| op.id() == &insert.id);
-            elements.sort_by_key(|(insert, _)| place(insert));
+            let places = ops.iter().enumerate().rev();
+            let places: HashMap<_, _> = places.map(|(place, op)| (op.id(), place)).collect();
+            elements.sort_by_key(|(insert, _)| places.get(&insert.id));
         }
         if self.has(Fault::StateWithoutTombstones) {
             elements.retain(|(_, deleted)| !deleted);
