@@ -216,28 +216,9 @@ impl Context {
 
     /// As [`Context::connect_with`], with the error as it is.
     pub(crate) async fn open(&self, name: &str, buffers: Buffers) -> Result<Client, OpenError> {
-        self.open_to(&self.target(), name, buffers).await
-    }
-
-    /// Opens a WebSocket through a proxy of the case's own, with the error as it is.
-    pub(crate) async fn open_through(
-        &self,
-        proxy: &Proxy,
-        name: &str,
-    ) -> Result<Client, OpenError> {
-        let target = proxy.target(&self.target());
-        self.open_to(&target, name, Buffers::Small).await
-    }
-
-    async fn open_to(
-        &self,
-        target: &Target,
-        name: &str,
-        buffers: Buffers,
-    ) -> Result<Client, OpenError> {
         let recorder = Arc::clone(&self.inner.recorder);
         let within = self.patience().min(self.left());
-        let (wire, inbox) = Wire::open(target, name, buffers, recorder, within).await?;
+        let (wire, inbox) = Wire::open(&self.target(), name, buffers, recorder, within).await?;
         let wire = Arc::new(wire);
         self.wires().push(Arc::clone(&wire));
         let name = self.recorder().name(wire.connection());
