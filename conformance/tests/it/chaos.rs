@@ -85,7 +85,7 @@ async fn faults_are_found() {
             Fault::JoinMissesEchoes,
             &["seq.fan-out", "seq.from-baseline"],
         ),
-        (Fault::LiveBeforeSync, &["seq.from-baseline"]),
+        (Fault::LiveBeforeSync, &["seq.from-baseline", "sync.zero"]),
         (
             Fault::ReplaySkipsFirst,
             &["sync.replay-exact", "seq.from-baseline"],
