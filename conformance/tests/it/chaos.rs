@@ -85,7 +85,15 @@ async fn faults_are_found() {
             Fault::JoinMissesEchoes,
             &["seq.fan-out", "seq.from-baseline"],
         ),
-        (Fault::LiveBeforeSync, &["seq.from-baseline", "sync.zero"]),
+        (
+            Fault::LiveBeforeSync,
+            &[
+                "seq.from-baseline",
+                "sync.zero",
+                "sync.replay-exact",
+                "session.sync-before-live",
+            ],
+        ),
         (
             Fault::ReplaySkipsFirst,
             &["sync.replay-exact", "seq.from-baseline"],
