@@ -4,7 +4,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use collab_conformance::{fuzz, properties};
 
 const AFTER_HELP: &str = "\
 Exit codes:
@@ -14,14 +15,15 @@ Exit codes:
 Examples:
   collab-conformance                      play against the built-in server
   collab-conformance run --url ws://127.0.0.1:8000/ws
-  collab-conformance run --url wss://a.example/ws --header Origin=https://b.c
   collab-conformance run --exec './my-server --port {port}'
-  collab-conformance run --report r.json sync/
   collab-conformance explain sync.replay-exact";
 
 const PROPERTIES_HELP: &str = "\
 A seed makes the same histories for ever. The seed of a fault is printed;
 with it and --cases 1 the faulty history alone is played.
+
+Kinds: one-document, early, lossy, resuming, late-joins, mixed-profiles,
+  many-documents
 
 Exit codes:
   0 no history went wrong   1 the server failed
@@ -56,7 +58,7 @@ pub(crate) enum Command {
     Run(Box<Run>),
     /// Play random histories of many clients
     Properties(Box<Properties>),
-    /// Send frames made from the schemas, right ones and ones with one thing wrong
+    /// Send frames made from the schemas, with at most one thing wrong
     Fuzz(Box<Fuzz>),
     /// Name the cases, or the requirements with their cases
     List {
@@ -108,7 +110,7 @@ pub(crate) struct Run {
     /// Play only this profile's cases (repeatable)
     #[arg(long, value_name = "NAME")]
     pub(crate) profile: Vec<String>,
-    /// Fail if the server lacks this profile (repeatable)
+    /// Fail where it is not offered (repeatable)
     #[arg(long, value_name = "NAME")]
     pub(crate) require_profile: Vec<String>,
     /// Play only this scenario file (repeatable)
@@ -126,8 +128,8 @@ pub(crate) struct Run {
     /// Leave out cases with this in their id
     #[arg(long, value_name = "FILTER")]
     pub(crate) skip: Vec<String>,
-    /// Name the cases that would be played
-    #[arg(long)]
+    /// Name the cases that would be played, as libtest does; see the command `list`
+    #[arg(long, hide = true)]
     pub(crate) list: bool,
     /// Let bytes come up to so many ms later
     #[arg(long, value_name = "MS[:SEED]")]
@@ -138,7 +140,7 @@ pub(crate) struct Run {
     /// Fail where a SHOULD is broken, too
     #[arg(long)]
     pub(crate) strict: bool,
-    /// End with the first case that fails, quick ones first
+    /// End with the first case that fails
     #[arg(long)]
     pub(crate) fail_fast: bool,
     /// Cases played at once
@@ -193,14 +195,15 @@ pub(crate) struct Properties {
     #[arg(long, value_name = "SECS")]
     pub(crate) time_budget: Option<u64>,
     /// Play only this kind of history (repeatable)
-    #[arg(long, value_name = "NAME")]
-    pub(crate) kind: Vec<String>,
+    #[arg(long, value_name = "NAME", hide_possible_values = true)]
+    kind: Vec<properties::Kind>,
     /// Cut, delay and throttle connections on their way
     #[arg(long)]
     pub(crate) chaos: bool,
-    /// Histories played at once
-    #[arg(long, value_name = "N", default_value_t = 4)]
-    pub(crate) test_threads: usize,
+    /// Histories played at once [default: 4; with --chaos, which has to wait
+    /// a lot, 32]
+    #[arg(long, value_name = "N")]
+    pub(crate) test_threads: Option<usize>,
     /// Make a fault small for so long at most
     #[arg(long, value_name = "SECS", default_value_t = 30)]
     pub(crate) shrink_secs: u64,
@@ -227,9 +230,31 @@ pub(crate) struct Fuzz {
     #[arg(long, value_name = "SECS")]
     pub(crate) time_budget: Option<u64>,
     /// Send only this kind of frame (repeatable)
-    #[arg(long, value_name = "NAME")]
-    pub(crate) kind: Vec<String>,
+    #[arg(long, value_name = "NAME", hide_possible_values = true)]
+    kind: Vec<fuzz::Kind>,
     /// Show the frames and what is due, and send none
     #[arg(long)]
     pub(crate) list: bool,
+}
+
+impl Properties {
+    /// The kinds that are asked for.
+    pub(crate) fn kinds(&self) -> Vec<properties::Kind> {
+        chosen(&self.kind)
+    }
+}
+
+impl Fuzz {
+    /// The kinds that are asked for.
+    pub(crate) fn kinds(&self) -> Vec<fuzz::Kind> {
+        chosen(&self.kind)
+    }
+}
+
+/// What is given, or all where nothing is.
+fn chosen<K: ValueEnum>(given: &[K]) -> Vec<K> {
+    match given {
+        [] => K::value_variants().to_vec(),
+        given => given.to_vec(),
+    }
 }

@@ -10,15 +10,15 @@ use collab_conformance::validate::shortened;
 use tokio::runtime::Runtime;
 
 use crate::cli::Fuzz;
-use crate::reach::random_seed;
 use crate::reach::Met;
+use crate::reach::random_seed;
 use crate::{HARNESS, PASSED, SERVER_FAILED, Stop, USAGE};
 
 /// How many frames are sent before the clock is looked at.
 const BATCH: u64 = 250;
 
 pub(crate) fn run(arguments: &Fuzz) -> Result<u8, Stop> {
-    let kinds = kinds(&arguments.kind)?;
+    let kinds = arguments.kinds();
     if arguments.cases == 0 {
         return Err(Stop(USAGE, "--cases is 1 or more".to_owned()));
     }
@@ -76,23 +76,6 @@ fn context(arguments: &Fuzz, met: &Met, runtime: &Runtime) -> Result<Context, St
     let target = runtime.block_on(met.server.target());
     let target = target.map_err(|why| reach.unreachable("", &why))?;
     Ok(Context::new(target, reach.scale()?))
-}
-
-fn kinds(given: &[String]) -> Result<Vec<Kind>, Stop> {
-    if given.is_empty() {
-        return Ok(Kind::ALL.to_vec());
-    }
-    let known = |name: &String| {
-        Kind::from_name(name).ok_or_else(|| {
-            let known: Vec<_> = Kind::ALL.iter().map(|kind| kind.name()).collect();
-            let known = known.join(", ");
-            Stop(
-                USAGE,
-                format!("there is no kind `{name}`; the kinds are: {known}"),
-            )
-        })
-    };
-    given.iter().map(known).collect()
 }
 
 fn list(kinds: &[Kind], seed: u64, count: u64) -> u8 {

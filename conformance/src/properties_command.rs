@@ -17,9 +17,9 @@ use crate::reach::random_seed;
 use crate::{HARNESS, PASSED, SERVER_FAILED, Stop, USAGE, names};
 
 pub(crate) fn run(arguments: &Properties) -> Result<u8, Stop> {
-    let kinds = kinds(&arguments.kind)?;
+    let kinds = arguments.kinds();
     let scale = arguments.reach.scale()?;
-    if arguments.cases == 0 || arguments.test_threads == 0 {
+    if arguments.cases == 0 || arguments.test_threads == Some(0) {
         let sentence = "--cases and --test-threads are 1 or more";
         return Err(Stop(USAGE, sentence.to_owned()));
     }
@@ -31,7 +31,10 @@ pub(crate) fn run(arguments: &Properties) -> Result<u8, Stop> {
         cases: arguments.cases,
         time_budget: arguments.time_budget.map(Duration::from_secs),
         kinds: playable(kinds, &offered)?,
-        concurrency: arguments.test_threads,
+        concurrency: arguments.test_threads.unwrap_or(match arguments.chaos {
+            true => 32,
+            false => 4,
+        }),
         timeout_scale: scale,
         how: How {
             offered,
@@ -48,23 +51,6 @@ pub(crate) fn run(arguments: &Properties) -> Result<u8, Stop> {
         None => without_fault(arguments, &search, &findings, started)?,
     };
     Ok(met.end(&runtime, code))
-}
-
-fn kinds(given: &[String]) -> Result<Vec<Kind>, Stop> {
-    if given.is_empty() {
-        return Ok(Kind::ALL.to_vec());
-    }
-    let known = |name: &String| {
-        Kind::from_name(name).ok_or_else(|| {
-            let known: Vec<_> = Kind::ALL.iter().map(|kind| kind.name()).collect();
-            let sentence = format!(
-                "there is no kind `{name}`; the kinds are: {}",
-                known.join(", ")
-            );
-            Stop(USAGE, sentence)
-        })
-    };
-    given.iter().map(known).collect()
 }
 
 /// The kinds that say something of a server that offers these profiles.

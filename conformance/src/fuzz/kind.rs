@@ -1,5 +1,7 @@
 //! The kinds of frames, and the plain messages of each that are changed.
 
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
 use collab_spec::id::{ElementId, MAX_INTEGER, Name};
 use collab_spec::message::{Count, Delete, Insert, Op, OpSubmission, RunText};
 use collab_spec::profile::Profile;
@@ -63,11 +65,6 @@ impl Kind {
             Self::OpRuns => "op-runs",
             Self::Presence => "presence",
         }
-    }
-
-    /// The kind of a name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
     /// The profile that is on, or asked for.
@@ -192,6 +189,16 @@ impl Kind {
                 ]
             }
         }
+    }
+}
+
+impl ValueEnum for Kind {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.name()))
     }
 }
 

@@ -1,5 +1,7 @@
 //! The kinds of random histories: what each is rich in, and what a run of it must have brought about.
 
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
 use std::ops::RangeInclusive;
 
 use collab_spec::profile::Profile;
@@ -83,11 +85,6 @@ impl Kind {
             Self::MixedProfiles => "mixed-profiles",
             Self::ManyDocuments => "many-documents",
         }
-    }
-
-    /// The kind of a name, or nothing.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
     /// The profiles that the kind is about; it says nothing of a server that offers none of them.
@@ -258,5 +255,15 @@ impl Kind {
                 ..usual
             },
         }
+    }
+}
+
+impl ValueEnum for Kind {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.name()))
     }
 }

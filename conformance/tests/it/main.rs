@@ -8,6 +8,7 @@ mod cli;
 mod coverage;
 mod exec;
 mod fuzz;
+mod matrix;
 mod mutants;
 mod null;
 mod offers;
@@ -18,6 +19,7 @@ mod reference;
 mod tidy;
 mod tls;
 mod toy;
+mod words;
 
 /// Held by tests that play the whole suite or hunt faults: beside each other they would starve the
 /// servers, whose time limits on `hello` are real.
