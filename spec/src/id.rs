@@ -216,6 +216,14 @@ pub enum ParentId {
 }
 
 impl ParentId {
+    /// The parent, or nothing where `lamport` is 0 and the id is not the root's.
+    pub fn new(lamport: Integer, replica_id: Name) -> Option<Self> {
+        if lamport.value() == 0 {
+            return (replica_id.as_str() == ROOT_REPLICA).then_some(Self::Root);
+        }
+        ElementId::new(lamport, replica_id).map(Self::Element)
+    }
+
     /// The lamport: 0 for the root.
     pub fn lamport(&self) -> u64 {
         self.element().map_or(0, ElementId::lamport)
@@ -251,14 +259,9 @@ impl Serialize for ParentId {
 
 impl<'de> Deserialize<'de> for ParentId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (lamport, replica_id) = <(Integer, Name)>::deserialize(deserializer)?;
-        match ElementId::new(lamport, replica_id.clone()) {
-            Some(id) => Ok(Self::Element(id)),
-            None if replica_id.as_str() == ROOT_REPLICA => Ok(Self::Root),
-            None => Err(D::Error::custom(
-                "the only id with lamport 0 is [0,\"root\"]",
-            )),
-        }
+        let (lamport, replica_id) = Deserialize::deserialize(deserializer)?;
+        Self::new(lamport, replica_id)
+            .ok_or_else(|| D::Error::custom("the only id with lamport 0 is [0,\"root\"]"))
     }
 }
 

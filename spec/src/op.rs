@@ -2,15 +2,15 @@
 //!
 //! Deliberately absent: what an op does to a text; that is an engine's.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use compact_str::CompactString;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{DeserializeOwned, Error as _};
+use serde::de::{self, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
 
-use crate::id::{ElementId, Integer, MAX_INTEGER, ParentId};
+use crate::id::{ElementId, Integer, MAX_INTEGER, Name, ParentId};
 use crate::message::Object;
 
 /// The greatest `max_run` that a server may announce.
@@ -314,14 +314,16 @@ impl JsonSchema for Count {
 
 /// An op's fields before its type is looked at: what one type alone defines is unknown to the other.
 #[derive(Deserialize)]
-struct Fields {
+struct Fields<'a> {
     r#type: OpType,
     id: ElementId,
-    parent_id: Option<Value>,
-    value: Option<Value>,
+    #[serde(borrow)]
+    parent_id: Option<Untyped<'a>>,
+    #[serde(borrow)]
+    value: Option<Untyped<'a>>,
     // Null is no count, though it would be no field.
-    #[serde(default, deserialize_with = "crate::message::present")]
-    count: Option<Value>,
+    #[serde(borrow, default, deserialize_with = "crate::message::present")]
+    count: Option<Untyped<'a>>,
 }
 
 /// The `type` of an op. Unlike the derived reading of a tagged enum, it takes no number for it.
@@ -332,29 +334,129 @@ enum OpType {
     Del,
 }
 
-fn read<T: DeserializeOwned, E: serde::de::Error>(
-    field: &'static str,
-    value: Option<Value>,
-) -> Result<T, E> {
-    let value = value.ok_or_else(|| E::missing_field(field))?;
-    serde_json::from_value(value).map_err(|e| E::custom(format_args!("{field}: {e}")))
+/// The value of a field that may be unknown: what fields of ops hold, or anything else.
+enum Untyped<'a> {
+    Integer(u64),
+    Text(Cow<'a, str>),
+    /// An array of these two.
+    Id(u64, Cow<'a, str>),
+    Other,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Untyped<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct UntypedVisitor;
+
+        impl<'de> Visitor<'de> for UntypedVisitor {
+            type Value = Untyped<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value")
+            }
+
+            fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
+                Ok(Untyped::Integer(value))
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+                Ok(Untyped::Other)
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+                Ok(Untyped::Other)
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+                Ok(Untyped::Other)
+            }
+
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(Untyped::Other)
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Untyped::Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Untyped::Text(Cow::Owned(text.into())))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+                let first = items.next_element()?;
+                let second = items.next_element()?;
+                let mut count = 0;
+                while items.next_element::<IgnoredAny>()?.is_some() {
+                    count += 1;
+                }
+                Ok(match (first, second, count) {
+                    (Some(Untyped::Integer(lamport)), Some(Untyped::Text(replica_id)), 0) => {
+                        Untyped::Id(lamport, replica_id)
+                    }
+                    _ => Untyped::Other,
+                })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Untyped::Other)
+            }
+        }
+
+        deserializer.deserialize_any(UntypedVisitor)
+    }
+}
+
+impl Untyped<'_> {
+    /// The parent of element `id`. Where both are of one replica, they share its name.
+    fn parent_of<E: de::Error>(field: Option<Self>, id: &ElementId) -> Result<ParentId, E> {
+        let (lamport, replica_id) = match field {
+            Some(Self::Id(lamport, replica_id)) => (lamport, replica_id),
+            Some(_) => return Err(E::custom("parent_id is no id")),
+            None => return Err(E::missing_field("parent_id")),
+        };
+        let own = id.replica_id();
+        let replica_id = match replica_id == own.as_str() {
+            true => Some(own.clone()),
+            false => Name::new(&replica_id),
+        };
+        let read = Integer::new(lamport).zip(replica_id);
+        read.and_then(|(lamport, replica_id)| ParentId::new(lamport, replica_id))
+            .ok_or_else(|| E::custom("parent_id is neither [0,\"root\"] nor the id of an element"))
+    }
+
+    fn text<E: de::Error>(field: Option<Self>) -> Result<Cow<'_, str>, E> {
+        match field {
+            Some(Self::Text(text)) => Ok(text),
+            Some(_) => Err(E::custom("value is no string")),
+            None => Err(E::missing_field("value")),
+        }
+    }
+
+    fn count<E: de::Error>(field: Option<Self>) -> Result<Count, E> {
+        match field {
+            Some(Self::Integer(count)) => {
+                Count::new(count).ok_or_else(|| E::custom("a count is from 1 to 2^53-1"))
+            }
+            Some(_) => Err(E::custom("count is no integer")),
+            None => Ok(Count::default()),
+        }
+    }
 }
 
 impl<'de> Deserialize<'de> for Op {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Object(fields) = Object::<Fields>::deserialize(deserializer)?;
+        let Object(fields) = Object::<Fields<'_>>::deserialize(deserializer)?;
         let op = match fields.r#type {
             OpType::Ins => Self::Ins(Insert {
-                parent_id: read("parent_id", fields.parent_id)?,
+                parent_id: Untyped::parent_of(fields.parent_id, &fields.id)?,
                 id: fields.id,
-                value: read("value", fields.value)?,
+                value: RunText::new(&Untyped::text(fields.value)?)
+                    .ok_or_else(|| D::Error::custom("an insert has one character or more"))?,
             }),
             OpType::Del => Self::Del(Delete {
                 id: fields.id,
-                count: match fields.count {
-                    None => Count::default(),
-                    some => read("count", some)?,
-                },
+                count: Untyped::count(fields.count)?,
             }),
         };
         if op.last_lamport() > MAX_INTEGER {
@@ -366,12 +468,14 @@ impl<'de> Deserialize<'de> for Op {
 
 impl<'de> Deserialize<'de> for SingleOp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Object(fields) = Object::<Fields>::deserialize(deserializer)?;
+        let Object(fields) = Object::<Fields<'_>>::deserialize(deserializer)?;
         Ok(match fields.r#type {
             OpType::Ins => Self::Ins(SingleInsert {
-                parent_id: read("parent_id", fields.parent_id)?,
+                parent_id: Untyped::parent_of(fields.parent_id, &fields.id)?,
                 id: fields.id,
-                value: read("value", fields.value)?,
+                value: Untyped::text(fields.value)?
+                    .parse()
+                    .map_err(|_| D::Error::custom("an insert has one character"))?,
             }),
             OpType::Del => Self::Del(SingleDelete { id: fields.id }),
         })
