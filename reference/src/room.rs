@@ -24,7 +24,7 @@ use collab_spec::message::{Hello, HelloAck, Limits, Op, OpEcho, Resync, ServerMe
 use tokio::sync::Notify;
 
 use crate::config::Config;
-use crate::document::{Document, Submitted, Sync};
+use crate::document::{Accepted, Document, Submitted, Sync};
 use crate::log::LoggedOp;
 pub use crate::member::Signals;
 use crate::member::{Batch, Echo, MAX_ANSWERS, Member};
@@ -292,15 +292,15 @@ impl Seat {
         op: &Op,
     ) -> Result<Submitted, Violation> {
         let mut inner = self.room.lock();
-        let submitted = inner.document.submit(client_id, client_msg_id, op)?;
-        match submitted {
-            Submitted::New(seq) => {
-                let logged = inner.document.op(seq);
+        match inner.document.accept(client_id, client_msg_id, op)? {
+            Accepted::New(logged) => {
+                let server_seq = logged.server_seq;
                 let frame = self.room.echo(&logged);
                 let crowded = inner.publish(Echo { logged, frame });
                 self.room.crowded.store(crowded, Relaxed);
+                Ok(Submitted::New(server_seq))
             }
-            Submitted::Duplicate(seq) => {
+            Accepted::Duplicate(seq) => {
                 if let Some(member) = inner.members.get_mut(&self.member) {
                     member.answers.push_back(seq);
                     member.signals.wake.notify_one();
@@ -308,9 +308,9 @@ impl Seat {
                         self.room.crowded.store(true, Relaxed);
                     }
                 }
+                Ok(Submitted::Duplicate(seq))
             }
         }
-        Ok(submitted)
     }
 
     /// The next frames for this connection, none where it has all.
@@ -426,9 +426,10 @@ impl Inner {
             }
         }
         if member.cursor >= self.tail_from {
-            let passed = |echo: &Echo| echo.logged.server_seq <= member.cursor;
-            let at = self.tail.partition_point(passed);
-            for echo in self.tail.range(at..) {
+            // Most have read all but the last few.
+            let is_behind = |echo: &&Echo| echo.logged.server_seq > member.cursor;
+            let behind = self.tail.iter().rev().take_while(is_behind).count();
+            for echo in self.tail.range(self.tail.len() - behind..) {
                 if batch.is_full() {
                     break;
                 }

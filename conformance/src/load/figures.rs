@@ -25,9 +25,8 @@ pub(super) struct Tally {
 
 impl Tally {
     pub(super) fn new(plan: &Plan) -> Self {
-        let histogram = || {
-            Histogram::new_with_bounds(1, MOST_MICROS, 3).expect("three digits are few enough")
-        };
+        let histogram =
+            || Histogram::new_with_bounds(1, MOST_MICROS, 3).expect("three digits are few enough");
         Self {
             from: plan.warm_up,
             until: plan.warm_up + plan.time,
