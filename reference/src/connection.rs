@@ -37,8 +37,9 @@ use crate::violation::Violation;
 
 type WebSocket = WebSocketStream<TcpStream>;
 
-/// What one connection reads at a time; the library keeps this much for it even when idle.
-const READ_BUFFER_BYTES: usize = 8 << 10;
+/// What one connection reads at a time; the library keeps this much for it even when idle,
+/// and clears it before each read.
+const READ_BUFFER_BYTES: usize = 4 << 10;
 
 /// What the library collects before it writes to the socket.
 const WRITE_BUFFER_BYTES: usize = 16 << 10;

@@ -165,6 +165,7 @@ impl Room {
                 baseline: head,
                 taken: inner.echoed,
                 answers: VecDeque::new(),
+                told: false,
                 inbox: profiles.presence.then(Inbox::default),
             };
             inner.members.insert(member, state);
@@ -296,7 +297,7 @@ impl Seat {
             Accepted::New(logged) => {
                 let server_seq = logged.server_seq;
                 let frame = self.room.echo(&logged);
-                let crowded = inner.publish(Echo { logged, frame });
+                let crowded = inner.publish(Echo::new(logged, frame));
                 self.room.crowded.store(crowded, Relaxed);
                 Ok(Submitted::New(server_seq))
             }
@@ -377,14 +378,14 @@ impl Inner {
             && let Some(oldest) = self.tail.pop_front()
         {
             self.tail_bytes -= oldest.frame.len();
-            self.tail_from = oldest.logged.server_seq;
+            self.tail_from = *oldest.seqs.end();
         }
         let (echoed, max_waiting) = (self.echoed, self.max_waiting);
         let mut crowded = false;
         self.members.retain(|_, member| {
             let fits = member.waiting(echoed) <= max_waiting;
             match fits {
-                true => member.signals.wake.notify_one(),
+                true => member.tell(),
                 false => member.signals.too_slow.notify_one(),
             }
             crowded |= member.is_crowded(echoed, max_waiting);
@@ -415,6 +416,7 @@ impl Inner {
         let Some(member) = self.members.get_mut(&member) else {
             return (Vec::new(), false);
         };
+        member.told = false;
         let crowded = member.is_crowded(self.echoed, self.max_waiting);
         let mut batch = Batch::default();
         if member.cursor < self.tail_from {
@@ -427,13 +429,13 @@ impl Inner {
         }
         if member.cursor >= self.tail_from {
             // Most have read all but the last few.
-            let is_behind = |echo: &&Echo| echo.logged.server_seq > member.cursor;
+            let is_behind = |echo: &&Echo| *echo.seqs.end() > member.cursor;
             let behind = self.tail.iter().rev().take_while(is_behind).count();
             for echo in self.tail.range(self.tail.len() - behind..) {
                 if batch.is_full() {
                     break;
                 }
-                member.pass(&mut batch, room, &echo.logged, || echo.frame.clone());
+                member.pass_echo(&mut batch, room, echo);
             }
         }
         while let Some(&seq) = member.answers.front()
