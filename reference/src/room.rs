@@ -13,7 +13,7 @@
 //!
 //! Deliberately absent: sockets and close frames (the connection's), the life of rooms (the hub's).
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -61,7 +61,7 @@ struct Inner {
     presence: Presence,
     /// How many bytes may wait for a connection.
     max_waiting: u64,
-    members: HashMap<u64, Member>,
+    members: BTreeMap<u64, Member>,
     next_member: u64,
     /// The encoded echoes of the newest ops, up to the head.
     tail: VecDeque<Echo>,
@@ -99,7 +99,7 @@ impl Room {
             document,
             presence: Presence::default(),
             max_waiting: max_waiting as u64,
-            members: HashMap::new(),
+            members: BTreeMap::new(),
             next_member: 0,
             tail: VecDeque::new(),
             tail_bytes: 0,

@@ -8,6 +8,7 @@ mod cli;
 mod coverage;
 mod exec;
 mod fuzz;
+mod load;
 mod mutants;
 mod null;
 mod offers;
