@@ -225,9 +225,10 @@ pub(crate) struct Properties {
     /// Cut, delay and throttle connections on their way
     #[arg(long)]
     pub(crate) chaos: bool,
-    /// Histories played at once
-    #[arg(long, value_name = "N", default_value_t = 4)]
-    pub(crate) test_threads: usize,
+    /// Histories played at once [default: 4; with --chaos, which has to wait
+    /// a lot, 32]
+    #[arg(long, value_name = "N")]
+    pub(crate) test_threads: Option<usize>,
     /// Make a fault small for so long at most
     #[arg(long, value_name = "SECS", default_value_t = 30)]
     pub(crate) shrink_secs: u64,

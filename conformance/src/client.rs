@@ -447,16 +447,20 @@ impl Client {
     /// Errors: a breach of `requirement` where the server does not read in time.
     pub async fn flush(&mut self, requirement: &str) -> Outcome {
         let within = self.context.patience().min(self.context.left());
+        let since = self.context.recorder().now();
         tokio::time::timeout(within, self.wire.flushed())
             .await
             .map_err(|_| {
                 Failure::breach(
                     requirement,
                     format!(
-                        "the server does not read what {} sends (for {within:.1?})",
-                        self.name
+                        "the server has not read what {} sent in {within:.1?}, awaited since {:.3} s",
+                        self.name,
+                        since.as_secs_f64()
                     ),
                 )
+                .expected("that the server reads on")
+                .got(self.instead())
                 .timed_out()
             })
     }

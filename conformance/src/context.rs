@@ -196,15 +196,21 @@ impl Context {
     /// Opens a WebSocket with the receive buffer given; see [`Buffers::Small`] for slow readers.
     pub async fn connect_with(&self, name: &str, buffers: Buffers) -> Outcome<Client> {
         let out_of_time = self.left() < self.patience();
+        let since = self.recorder().now();
         self.open(name, buffers).await.map_err(|error| {
             if out_of_time {
                 return self.out_of_time();
             }
-            let failed = match error {
-                OpenError::NoConnection(why) => format!("{name} can't connect: {why}"),
-                OpenError::NoWebSocket(why) => format!("{name} gets no WebSocket: {why}"),
+            let (failed, why) = match error {
+                OpenError::NoConnection(why) => ("can't connect", why),
+                OpenError::NoWebSocket(why) => ("gets no WebSocket", why),
             };
-            Failure::breach(ids::UPGRADE, failed).timed_out()
+            let since = since.as_secs_f64();
+            let what = format!("{name} {failed}, awaited since {since:.3} s");
+            Failure::breach(ids::UPGRADE, what)
+                .expected("a WebSocket")
+                .got(why)
+                .timed_out()
         })
     }
 

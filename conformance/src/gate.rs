@@ -15,8 +15,10 @@ use crate::client::{Ask, ROOT};
 use crate::context::Context;
 use crate::dial::OpenError;
 use crate::ids;
+use crate::monitor;
 use crate::outcome::{Failure, Outcome};
 use crate::target::Target;
+use crate::trace::Trace;
 use crate::wire::Buffers;
 
 /// How much longer a first contact may take while other cases are under way.
@@ -42,7 +44,9 @@ pub async fn first_contact(
     let context = Context::new(Arc::clone(target), scale);
     let result = match context.open("first-contact", Buffers::Usual).await {
         Err(OpenError::NoConnection(why)) => Err(NoContact::NoServer(why)),
-        Err(OpenError::NoWebSocket(why)) => Err(NoContact::WrongServer(why)),
+        Err(OpenError::NoWebSocket(why)) => {
+            Err(NoContact::WrongServer(format!("[{}] {why}", ids::UPGRADE)))
+        }
         Ok(mut client) => {
             let talk: Outcome<BTreeSet<Profile>> = async {
                 client.hello(context.doc_id(), "first-contact", Some(0));
@@ -53,7 +57,7 @@ pub async fn first_contact(
                 offered(&context).await
             }
             .await;
-            talk.map_err(|failure| NoContact::WrongServer(words(&failure)))
+            talk.map_err(|failure| NoContact::WrongServer(words(&failure, &context.trace())))
         }
     };
     context.abandon_all().await;
@@ -73,11 +77,13 @@ async fn offered(context: &Context) -> Outcome<BTreeSet<Profile>> {
     Ok(granted.chain([Profile::Core]).collect())
 }
 
-fn words(failure: &Failure) -> String {
+/// What is wrong: what the monitors see in what came, and otherwise what did not come.
+fn words(failure: &Failure, trace: &Trace) -> String {
     match failure {
         Failure::Untestable(why) | Failure::Harness(why) => why.clone(),
         Failure::Breach(fault) => {
-            let breach = &fault.breach;
+            let seen = monitor::check(trace);
+            let breach = seen.first().unwrap_or(&fault.breach);
             let mut text = format!("[{}] {}", breach.requirement, breach.what);
             if let Some(expected) = &breach.expected {
                 text.push_str(&format!("; expected: {expected}"));

@@ -46,6 +46,8 @@ ids! {
     ACK_FIELDS = "ack.fields";
     /// The text of a resync is that of its ops.
     RESYNC_TEXT = "resync.text";
+    /// A resync carries its fields.
+    RESYNC_FIELDS = "resync.fields";
     /// A resync is not below its ack.
     RESYNC_HEAD = "resync.head";
     /// An echo carries the defined fields alone.
@@ -56,6 +58,10 @@ ids! {
     ECHO_FAITHFUL = "echo.faithful";
     /// The ack comes first, once.
     ACK_FIRST = "session.ack-first";
+    /// Connections with one `client_id` are served beside each other.
+    SAME_CLIENT_ID = "session.same-client-id";
+    /// A connection that ends changes nothing for the others.
+    VANISHED = "session.vanished";
     /// A document begins empty.
     NEW_DOCUMENT = "session.new-document";
     /// No live echo before the sync is complete.
@@ -80,6 +86,10 @@ ids! {
     SYNC_AT_HEAD = "sync.at-head";
     /// L > H.
     SYNC_BEYOND_HEAD = "sync.beyond-head";
+    /// A sync is for who has asked for it.
+    SYNC_NEWCOMER_ALONE = "sync.newcomer-alone";
+    /// What comes during a sync comes after it.
+    SYNC_LIVE_DURING = "sync.live-during";
     /// No L is a reason to close.
     SYNC_NEVER_CLOSES = "sync.never-closes";
     /// An op has one seq.
@@ -142,10 +152,14 @@ ids! {
     CLOSE_NO_1011 = "close.no-1011";
     /// Less than 1 MiB is no reason for 1013.
     SLOW_FLOOR = "slow.floor";
+    /// Who was closed as slow may come back.
+    SLOW_CATCHES_UP = "slow.catches-up";
     /// Who reads is not closed as slow.
     SLOW_READERS_SAFE = "slow.readers-safe";
     /// The ack says what is on.
     PROFILES_ACK = "profiles.ack";
+    /// The ack says so to who has asked.
+    PROFILES_ACK_UNASKED = "profiles.ack-unasked";
     /// What is off is not there.
     PROFILES_OFF = "profiles.off-is-core";
     /// With `resume` the ack says epoch and sync.
@@ -176,6 +190,8 @@ ids! {
     RESUME_EPOCH_NOT_CONTENT = "resume.epoch-not-content";
     /// With `state` a resync carries it.
     STATE_IN_RESYNC = "state.in-resync";
+    /// No state is too long.
+    STATE_WHOLE = "state.whole";
     /// All elements in order.
     STATE_ELEMENTS = "state.elements";
     /// Spans that could be one are one.

@@ -186,11 +186,12 @@ fn finish(arguments: &Run, session: &Session, cases: &[Case]) -> Result<u8, Stop
         text.insert_str(0, &report::measurements_text(&results));
         text.insert_str(0, &report::requirements_text(&results));
     }
-    // The output of `--format json` is for programs.
+    // The output of `--format json` is for programs, and has the failures.
     if arguments.format == "json" {
         eprint!("{text}")
     } else {
-        print!("{text}")
+        let failures = report::failures_text(&results, &session.again());
+        print!("{failures}{text}")
     }
     if let Some(path) = &arguments.report {
         files::write_report(path, &results).map_err(|error| Stop(HARNESS, error))?;

@@ -5,14 +5,14 @@
 
 use std::sync::Arc;
 
-use collab_spec::report::{CaseReport, Verdict};
+use collab_spec::report::Verdict;
 pub use libtest_mimic::Arguments;
 use libtest_mimic::{Completion, Failed, FormatSetting, Trial};
 use tokio::runtime::Handle;
 
 use crate::case::Case;
 use crate::report;
-use crate::runner::{NOT_PLAYED, Session};
+use crate::runner::Session;
 
 /// The output format of a name, or nothing where there is none.
 pub fn format(name: &str) -> Option<FormatSetting> {
@@ -37,25 +37,33 @@ pub fn run(session: &Arc<Session>, cases: &[Case], arguments: &Arguments, handle
         .filter(|case| session.selects(case))
         .collect();
     session.expect(selected.iter().filter(|case| selects(arguments, case)));
+    let format = arguments.format;
     let trials = selected
         .into_iter()
-        .map(|case| trial(Arc::clone(session), case, handle.clone()))
+        .map(|case| trial(Arc::clone(session), case, handle.clone(), format))
         .collect();
     // The verdict is the report's; this one only knows passed and failed.
     let _ = libtest_mimic::run(arguments, trials);
 }
 
-fn trial(session: Arc<Session>, case: Case, handle: Handle) -> Trial {
+fn trial(
+    session: Arc<Session>,
+    case: Case,
+    handle: Handle,
+    format: Option<FormatSetting>,
+) -> Trial {
     Trial::ignorable_test(case.id.clone(), move || {
         let Some(result) = handle.block_on(session.play_unless_failed(&case)) else {
             return Ok(Completion::ignored_with("a case has failed (--fail-fast)"));
         };
         if session.fails(result.verdict) {
-            // What kept the case from being played is said once, at the end.
-            return Err(match is_not_played(&result) {
-                true => Failed::without_message(),
-                false => Failed::from(report::case_text(&result, &session.again())),
-            });
+            // In words for people all failures are shown at the end, the likely cause first.
+            return Err(
+                match format == Some(FormatSetting::Json) && !report::is_not_played(&result) {
+                    true => Failed::from(report::case_text(&result, &session.again())),
+                    false => Failed::without_message(),
+                },
+            );
         }
         match result.verdict {
             Verdict::NotApplicable | Verdict::Untestable => {
@@ -64,9 +72,4 @@ fn trial(session: Arc<Session>, case: Case, handle: Handle) -> Trial {
             _ => Ok(Completion::Completed),
         }
     })
-}
-
-fn is_not_played(result: &CaseReport) -> bool {
-    let message = result.message.as_deref();
-    message.is_some_and(|message| message.starts_with(NOT_PLAYED))
 }

@@ -125,6 +125,7 @@ fn breach(requirement: &str, event: usize, what: String) -> Breach {
         expected: None,
         got: None,
         frame: Some(event),
+        late: false,
     }
 }
 

@@ -35,6 +35,7 @@ impl Failure {
                 expected: None,
                 got: None,
                 frame: None,
+                late: false,
             },
             timed_out: false,
         }))

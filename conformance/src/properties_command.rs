@@ -19,7 +19,7 @@ use crate::{HARNESS, PASSED, SERVER_FAILED, Stop, USAGE, names};
 pub(crate) fn run(arguments: &Properties) -> Result<u8, Stop> {
     let kinds = arguments.kinds();
     let scale = arguments.reach.scale()?;
-    if arguments.cases == 0 || arguments.test_threads == 0 {
+    if arguments.cases == 0 || arguments.test_threads == Some(0) {
         let sentence = "--cases and --test-threads are 1 or more";
         return Err(Stop(USAGE, sentence.to_owned()));
     }
@@ -31,7 +31,10 @@ pub(crate) fn run(arguments: &Properties) -> Result<u8, Stop> {
         cases: arguments.cases,
         time_budget: arguments.time_budget.map(Duration::from_secs),
         kinds: playable(kinds, &offered)?,
-        concurrency: arguments.test_threads,
+        concurrency: arguments.test_threads.unwrap_or(match arguments.chaos {
+            true => 32,
+            false => 4,
+        }),
         timeout_scale: scale,
         how: How {
             offered,

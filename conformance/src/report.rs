@@ -2,6 +2,7 @@
 //!
 //! Everything here is made from the report's data alone.
 
+pub mod broken;
 mod log;
 
 use std::collections::BTreeMap;
@@ -122,18 +123,47 @@ pub fn option(name: &str, value: &str) -> String {
     }
 }
 
-/// The last lines of a run: what was warned of, and a count for each verdict.
+/// The cases that warned, then those that failed, the likely cause first. `server` is what reaches the
+/// server on a command line.
+pub fn failures_text(report: &Report, server: &str) -> String {
+    let rows = broken::of(report);
+    let named: Vec<&str> = rows
+        .iter()
+        .flat_map(|row| row.cases.iter().map(|named| named.case))
+        .collect();
+    let place = |case: &CaseReport| match case.verdict {
+        Verdict::Warn => None,
+        _ => named
+            .iter()
+            .position(|id| *id == case.id)
+            .or(Some(usize::MAX)),
+    };
+    let is_told = |case: &&CaseReport| {
+        let told = [Verdict::Warn, Verdict::Fail, Verdict::Error].contains(&case.verdict);
+        told && !is_not_played(case)
+    };
+    let mut told: Vec<&CaseReport> = report.cases.iter().filter(is_told).collect();
+    told.sort_by_key(|case| place(case));
+    let mut text = String::new();
+    for case in told {
+        let lead = match case.verdict {
+            Verdict::Warn => "warning: ",
+            _ => "",
+        };
+        let _ = writeln!(text, "\n{lead}{}", case_text(case, server));
+    }
+    text
+}
+
+/// Whether something else kept the case from being played.
+pub(crate) fn is_not_played(case: &CaseReport) -> bool {
+    let message = case.message.as_deref();
+    message.is_some_and(|message| message.starts_with(NOT_PLAYED))
+}
+
+/// The last lines of a run: what is broken, and a count for each verdict.
 pub fn summary_text(report: &Report) -> String {
     let mut text = String::new();
-    let warned = report
-        .cases
-        .iter()
-        .filter(|case| case.verdict == Verdict::Warn);
-    for case in warned {
-        let server = server_options(&report.target, report.server.as_ref());
-        let server = with_jitter(server, report.jitter.as_deref());
-        let _ = write!(text, "\nwarning: {}", case_text(case, &server));
-    }
     repeated(&mut text, report);
     failed_servers(&mut text, report);
     broken(&mut text, report);
@@ -198,35 +228,20 @@ pub fn summary_text(report: &Report) -> String {
     text
 }
 
-/// The requirements that cases saw broken first, the shortest case of each: where to begin.
+/// The requirements that cases name first, the likely cause at the top: where to begin.
 fn broken(text: &mut String, report: &Report) {
-    let mut by_requirement: BTreeMap<&str, Vec<&CaseReport>> = BTreeMap::new();
-    let failed = report
-        .cases
-        .iter()
-        .filter(|case| case.verdict == Verdict::Fail);
-    for case in failed {
-        if let Some(breach) = case.breaches.first() {
-            by_requirement
-                .entry(&breach.requirement)
-                .or_default()
-                .push(case);
-        }
-    }
-    let mut rows: Vec<(&CaseReport, &str, usize)> = by_requirement
-        .into_iter()
-        .filter_map(|(requirement, cases)| {
-            let shortest = cases.iter().min_by_key(|case| case.frames.len())?;
-            Some((*shortest, requirement, cases.len()))
-        })
-        .collect();
+    let rows = broken::of(report);
     if rows.is_empty() {
         return;
     }
-    rows.sort_by_key(|(case, _, count)| (std::cmp::Reverse(*count), case.frames.len()));
-    text.push_str("\nbroken, with the number of cases and the shortest one, to begin with:\n");
-    for (case, requirement, count) in rows.iter().take(SHOWN_BROKEN) {
-        let _ = writeln!(text, "  {count:>4}  {requirement:<28} {}", case.id);
+    text.push_str("\nbroken, with the number of cases and the one to begin with:\n");
+    for row in rows.iter().take(SHOWN_BROKEN) {
+        let count = row.cases.len();
+        let _ = writeln!(
+            text,
+            "  {count:>4}  {:<28} {}",
+            row.requirement, row.cases[0].case
+        );
     }
     if rows.len() > SHOWN_BROKEN {
         let _ = writeln!(text, "        and {} more", rows.len() - SHOWN_BROKEN);
@@ -267,7 +282,7 @@ fn not_played(text: &mut String, report: &Report) {
     let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
     for case in &report.cases {
         if let Some(message) = &case.message
-            && message.starts_with(NOT_PLAYED)
+            && is_not_played(case)
         {
             *reasons.entry(message).or_default() += 1;
         }

@@ -120,8 +120,12 @@ pub fn server_message(text: &str) -> Result<Valid, Problem> {
     // Asking whether it fits is much cheaper than asking why not.
     if !validator.is_valid(&value) {
         let errors = errors(validator, &value);
+        let requirement = match lacks_a_field(validator, &value) {
+            true => fields_of(name),
+            false => ids::SERVER_VALID,
+        };
         return problem(
-            ids::SERVER_VALID,
+            requirement,
             format!("the {name} does not fit its schema: {errors}"),
         );
     }
@@ -204,6 +208,25 @@ impl DeserializeFrom for ServerMessage {
     fn deserialize_from(value: &Value) -> Result<Self, serde_json::Error> {
         serde::Deserialize::deserialize(value)
     }
+}
+
+/// Whether a message lacks a field of its own.
+fn lacks_a_field(validator: &jsonschema::Validator, value: &Value) -> bool {
+    use jsonschema::error::ValidationErrorKind::Required;
+    validator.iter_errors(value).any(|error| {
+        matches!(error.kind(), Required { .. }) && error.instance_path().to_string().is_empty()
+    })
+}
+
+/// The requirement that says which fields a message of a server has.
+fn fields_of(name: &str) -> &'static str {
+    let rules = [
+        (MessageType::HelloAck, ids::ACK_FIELDS),
+        (MessageType::Resync, ids::RESYNC_FIELDS),
+        (MessageType::OpEcho, ids::ECHO_FIELDS),
+    ];
+    let rule = rules.iter().find(|(message, _)| message.name() == name);
+    rule.map_or(ids::SERVER_VALID, |(_, requirement)| requirement)
 }
 
 fn errors(validator: &jsonschema::Validator, value: &Value) -> String {

@@ -16,11 +16,12 @@ const AT_ONCE: &str = "16";
 #[test]
 fn the_suite_passes() {
     // A document leaves memory with its last connection, and is rebuilt for the next one.
-    play("--idle-seconds 0", &[]);
+    let all = ["resume", "state", "runs", "presence"].map(|name| ["--require-profile", name]);
+    play("--idle-seconds 0", all.as_flattened());
     play("--profiles core", &["hello/", "profiles/"]);
 }
 
-fn play(server_options: &str, filters: &[&str]) {
+fn play(server_options: &str, more: &[&str]) {
     let suite = std::env::var_os("COLLAB_SUITE");
     let suite = suite.expect("COLLAB_SUITE names the built program collab-conformance");
     let server = env!("CARGO_BIN_EXE_collab-reference");
@@ -37,7 +38,7 @@ fn play(server_options: &str, filters: &[&str]) {
             "--exec",
             &format!("'{server}' --port {{port}} {server_options}"),
         ])
-        .args(filters)
+        .args(more)
         .env("RUST_LOG", "off")
         .status()
         .expect("the suite can be started");

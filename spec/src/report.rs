@@ -232,6 +232,9 @@ pub struct Breach {
     /// The index in `frames` of the frame that showed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frame: Option<usize>,
+    /// Whether it is that nothing came in time, which may have another breach as its cause.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub late: bool,
 }
 
 /// One event on the wire, as the suite saw it.

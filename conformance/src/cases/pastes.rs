@@ -59,14 +59,14 @@ pub(super) fn cases() -> Vec<Case> {
             &[ids::RUNS_SPLIT, ids::SEQ_FROM_BASELINE, "slow.readers-safe"],
             paste_seen_one_by_one,
         )
-        .weight(Weight::Heavy),
+        .weight(Weight::Slow),
         Case::code(
             "runs/paste-while-paused",
             "the single echoes of one op are no reason to close a client that pauses",
             &["slow.floor", ids::RUNS_SPLIT],
             paste_while_paused,
         )
-        .weight(Weight::Heavy),
+        .weight(Weight::Slow),
         Case::code(
             "runs/a-long-document",
             "a document of 250,000 characters is pasted, and joined in one message with its state",
@@ -224,7 +224,9 @@ async fn long_document(context: Context) -> Outcome {
     }
     let both = [Profile::Runs, Profile::State];
     let late = context.join_asking("late", &both).await?;
-    let spans = late.state()?.elements.len();
+    let state = late.state();
+    let state = state.map_err(|failure| failure.unless_late(ids::STATE_WHOLE))?;
+    let spans = state.elements.len();
     if spans != 1 {
         let what = format!("250,000 characters of one client are {spans} spans");
         return Err(Failure::breach(ids::STATE_CANONICAL, what).at(late.synced_at()));

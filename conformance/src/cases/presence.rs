@@ -31,7 +31,7 @@ pub(super) fn cases() -> Vec<Case> {
             &[ids::PRESENCE_NEVER_SLOW, ids::PRESENCE_NEWEST],
             storm_to_a_stalled_reader,
         )
-        .weight(Weight::Heavy),
+        .weight(Weight::Slow),
         Case::code(
             "presence/storm-of-many",
             "of ten clients that show fifty states each at once, everyone has the newest of each",

@@ -32,10 +32,15 @@ pub(super) fn cases() -> Vec<Case> {
         Case::code(
             "state/every-third-of-20000-deleted",
             "20,000 characters with every third deleted are 13,333 spans",
-            &[ids::STATE_CANONICAL, ids::STATE_ELEMENTS, "cost.any-length"],
+            &[
+                ids::STATE_CANONICAL,
+                ids::STATE_ELEMENTS,
+                ids::STATE_WHOLE,
+                "cost.any-length",
+            ],
             every_third_deleted,
         )
-        .weight(Weight::Heavy),
+        .weight(Weight::Slow),
         Case::code(
             "state/a-thousand-pending",
             "a thousand ops that wait are all pending, and none of them once what they wait for is there",
@@ -251,7 +256,9 @@ async fn every_third_deleted(context: Context) -> Outcome {
     anna.submit_all(&deletes);
     anna.expect_echoes_of(&deletes, ids::SEQ_FAN_OUT).await?;
     let late = context.join_asking("late", STATE).await?;
-    let spans = late.state()?.elements.len();
+    let state = late.state();
+    let state = state.map_err(|failure| failure.unless_late(ids::STATE_WHOLE))?;
+    let spans = state.elements.len();
     // Two characters, a tombstone, and so on; the last two characters have none behind them.
     let wanted = 2 * deletes.len() + 1;
     if spans != wanted {

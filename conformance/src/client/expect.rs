@@ -281,18 +281,28 @@ impl Client {
         codes: &[u16],
         requirement: &str,
     ) -> Outcome<Vec<OpEcho>> {
-        let awaited = format!("another echo, or {}", close_expectation(codes));
         let mut echoes = Vec::new();
-        loop {
-            let incoming = self.receive(&awaited, requirement).await?;
-            match &incoming.what {
-                Arrival::Text(received)
-                    if let Some(ServerMessage::OpEcho(echo)) = received.message() =>
-                {
-                    echoes.push(echo.clone());
-                }
-                _ => return self.closed(&incoming, codes, requirement).map(|_| echoes),
+        while let Some(echo) = self.expect_echo_or_close(codes, requirement).await? {
+            echoes.push(echo);
+        }
+        Ok(echoes)
+    }
+
+    /// The next must be an echo, or nothing more as the server closes with one of the codes.
+    pub async fn expect_echo_or_close(
+        &mut self,
+        codes: &[u16],
+        requirement: &str,
+    ) -> Outcome<Option<OpEcho>> {
+        let awaited = format!("another echo, or {}", close_expectation(codes));
+        let incoming = self.receive(&awaited, requirement).await?;
+        match &incoming.what {
+            Arrival::Text(received)
+                if let Some(ServerMessage::OpEcho(echo)) = received.message() =>
+            {
+                Ok(Some(echo.clone()))
             }
+            _ => self.closed(&incoming, codes, requirement).map(|_| None),
         }
     }
 
@@ -419,6 +429,14 @@ impl Client {
         }
     }
 
+    /// What has come instead of what is awaited in vain.
+    pub(super) fn instead(&self) -> String {
+        self.last.as_ref().map_or_else(
+            || "nothing at all on this connection".to_owned(),
+            |last| format!("nothing; the last to come was {last}"),
+        )
+    }
+
     async fn receive_raw(
         &mut self,
         since: Duration,
@@ -443,10 +461,7 @@ impl Client {
             ))),
             Err(_) if within < patience => Err(self.context.out_of_time()),
             Err(_) => {
-                let got = self.last.as_ref().map_or_else(
-                    || "nothing at all on this connection".to_owned(),
-                    |last| format!("nothing; the last to come was {last}"),
-                );
+                let got = self.instead();
                 Err(Failure::breach(
                     requirement,
                     format!(

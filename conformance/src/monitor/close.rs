@@ -6,7 +6,7 @@ use collab_spec::close::{CloseCode, MAX_REASON_BYTES, REASON_PREFIX};
 use collab_spec::report::Breach;
 
 use super::breach;
-use super::digest::Digest;
+use super::digest::{Digest, Talk};
 use crate::ids;
 use crate::trace::{Event, MAX_PING_BYTES, What, close_words};
 
@@ -124,7 +124,7 @@ pub(super) fn unprovoked(digest: &Digest<'_>) -> Vec<Breach> {
                         .filter(|(_, hello)| hello.epoch().is_ok());
                     if hello.is_some() && sent == 1 && *code != CloseCode::GoingAway.code() {
                         let what = format!("the server closed {name} after its hello: {words}");
-                        found.push(breach(ids::SYNC_NEVER_CLOSES, event, what));
+                        found.push(breach(why_unprovoked(digest, talk, event), event, what));
                     }
                     if *code == CloseCode::TryAgainLater.code() {
                         let what = format!("the server closed {name}, which reads, as slow");
@@ -137,6 +137,40 @@ pub(super) fn unprovoked(digest: &Digest<'_>) -> Vec<Breach> {
         }
     }
     found
+}
+
+/// What is most likely broken where a connection that has said nothing but a valid `hello` is closed: what
+/// others did shortly before tells.
+fn why_unprovoked(digest: &Digest<'_>, talk: &Talk, close: usize) -> &'static str {
+    let Some((said, hello)) = &talk.hello else {
+        return ids::SYNC_NEVER_CLOSES;
+    };
+    if talk.ack.is_none() {
+        return match hello.last_seen_server_seq.value() {
+            0 => ids::ACK_FIRST,
+            _ => ids::SYNC_NEVER_CLOSES,
+        };
+    }
+    let again = digest.talks.iter().any(|other| {
+        other.hello.as_ref().is_some_and(|(later, other)| {
+            let same = other.doc_id == hello.doc_id && other.client_id == hello.client_id;
+            same && (said + 1..close).contains(later)
+        })
+    });
+    if again {
+        return ids::SAME_CLIENT_ID;
+    }
+    let events = &digest.trace.events;
+    let here = events[close].connection;
+    let mut before = events[..close].iter().rev();
+    before
+        .find_map(|event| match &event.what {
+            _ if event.connection == here => None,
+            What::Dropped | What::SentClose { .. } => Some(ids::VANISHED),
+            What::Close { .. } => Some(ids::CLOSE_ISOLATED),
+            _ => None,
+        })
+        .unwrap_or(ids::SYNC_NEVER_CLOSES)
 }
 
 /// No close with 1013 where all that ever came in the document is less than may wait.
@@ -282,6 +316,16 @@ mod tests {
         let mut tape = Tape::new();
         tape.hello("A", 7).event("A", refused());
         assert_breaks(&tape, ids::SYNC_NEVER_CLOSES);
+        let mut tape = Tape::new();
+        tape.hello("A", 0).event("A", refused());
+        assert_breaks(&tape, ids::ACK_FIRST);
+        let mut tape = Tape::new();
+        tape.joined("A", 0, "").joined("B", 0, "");
+        let (mut left, mut ended) = (tape.clone(), tape);
+        left.event("B", What::Dropped).event("A", refused());
+        assert_breaks(&left, ids::VANISHED);
+        ended.sent("B", "{").event("B", refused());
+        assert_breaks(ended.event("A", refused()), ids::CLOSE_ISOLATED);
         let mut tape = Tape::new();
         tape.joined("A", 0, "").sent("A", "{").event("A", refused());
         assert_holds(&tape);

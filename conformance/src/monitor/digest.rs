@@ -49,6 +49,8 @@ pub(super) struct Talk {
     /// The indices of the connection's events.
     pub(super) events: Vec<usize>,
     said: bool,
+    /// Whether the suite sent a text here that is no valid message of a client.
+    is_unfit: bool,
 }
 
 impl Talk {
@@ -282,8 +284,29 @@ impl<'a> Digest<'a> {
                     refused: None,
                 });
             }
-            Some(ClientMessage::Hello(_)) | None => {}
+            Some(ClientMessage::Hello(_)) => {}
+            None => self.talks[connection.0].is_unfit = true,
         }
+    }
+
+    /// Whether a client has sent what no server may take: what a server that has taken it makes of it
+    /// is not judged.
+    pub(super) fn sent_unfit(&self, doc_id: &Name, client_id: &Name) -> bool {
+        self.unfit_in(doc_id)
+            .any(|hello| hello.client_id == *client_id)
+    }
+
+    /// Whether any client of a document has.
+    pub(super) fn has_unfit(&self, doc_id: &Name) -> bool {
+        self.unfit_in(doc_id).next().is_some()
+    }
+
+    fn unfit_in(&self, doc_id: &Name) -> impl Iterator<Item = &Hello> {
+        let unfit = self.talks.iter().filter(|talk| talk.is_unfit);
+        let hellos = unfit.filter_map(|talk| talk.hello.as_ref());
+        hellos
+            .map(|(_, hello)| hello)
+            .filter(move |hello| hello.doc_id == *doc_id)
     }
 
     /// What is known of a seq: the echo that first told it, and the element.

@@ -77,7 +77,7 @@ mod tests {
         tape.joined("A", 0, "");
         assert_holds(&tape);
         tape.got("A", r#"{"type":"op_echo"}"#);
-        assert_breaks(&tape, ids::SERVER_VALID);
+        assert_breaks(&tape, ids::ECHO_FIELDS);
         let mut tape = Tape::new();
         tape.joined("A", 0, "");
         tape.event("A", What::Binary(vec![1].into()));

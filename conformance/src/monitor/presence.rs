@@ -135,6 +135,9 @@ impl Listener<'_> {
         if update.state.is_none() && self.left(&update.doc_id, client, event) {
             return;
         }
+        if matching(0).is_none() && self.digest.sent_unfit(&update.doc_id, client) {
+            return;
+        }
         if update.state.is_none() && matching(0).is_none() {
             let what = format!("null came for {client}, who has not left");
             self.wrong(ids::PRESENCE_LEAVING, event, what);

@@ -44,7 +44,7 @@ fn capabilities(talk: &Talk, ack: &HelloAck, any_granted: bool) -> Option<Proble
     match (asked, &ack.capabilities) {
         (None, None) => None,
         (None, Some(_)) => Some((
-            ids::PROFILES_OFF,
+            ids::PROFILES_ACK_UNASKED,
             "has capabilities, though its hello had none".to_owned(),
         )),
         (Some(_), None) if any_granted => Some((
@@ -213,11 +213,9 @@ mod tests {
 
     #[test]
     fn what_is_off_is_not_there() {
-        for wrong in [
-            json!({"capabilities": []}),
-            json!({"epoch": "e"}),
-            json!({"sync": "resync"}),
-        ] {
+        let granted = session(json!({}), json!({"capabilities": []}));
+        assert_breaks(&granted, ids::PROFILES_ACK_UNASKED);
+        for wrong in [json!({"epoch": "e"}), json!({"sync": "resync"})] {
             assert_breaks(&session(json!({}), wrong), ids::PROFILES_OFF);
         }
         let mut state = session(json!({}), json!({}));

@@ -25,6 +25,7 @@ pub(super) fn check(digest: &Digest<'_>) -> Vec<Breach> {
             stage: Stage::BeforeAck,
             head: 0,
             last: 0,
+            synced_at: 0,
             rule: ids::SYNC_ZERO,
             announced: None,
             repeats: HashMap::new(),
@@ -54,6 +55,8 @@ struct Listener<'a> {
     stage: Stage,
     head: u64,
     last: u64,
+    /// The event of the resync.
+    synced_at: usize,
     /// The requirement that says what the sync is.
     rule: &'static str,
     /// The sync that the ack announces, with the profile `resume`.
@@ -112,11 +115,26 @@ impl Listener<'_> {
                 self.wrong(requirement, event, what);
             }
             (_, ServerMessage::Resync(_)) => {
-                self.wrong(self.rule, event, "a second resync came".to_owned());
+                let requirement = match self.somebody_joins(event, hello) {
+                    true => ids::SYNC_NEWCOMER_ALONE,
+                    false => self.rule,
+                };
+                self.wrong(requirement, event, "a second resync came".to_owned());
             }
             (_, ServerMessage::OpEcho(echo)) => self.echo(event, echo),
             (_, ServerMessage::PresenceUpdate(_) | ServerMessage::PresenceSnapshot(_)) => {}
         }
+    }
+
+    /// Whether somebody else has said hello to the document between this client's resync and an event.
+    fn somebody_joins(&self, event: usize, own: &Hello) -> bool {
+        let hellos = self
+            .digest
+            .talks
+            .iter()
+            .filter_map(|talk| talk.hello.as_ref());
+        let mut later = hellos.filter(|(said, _)| (self.synced_at..event).contains(said));
+        later.any(|(_, hello)| hello.doc_id == own.doc_id)
     }
 
     fn same_document(&mut self, event: usize, hello: &Hello, message: &ServerMessage) {
@@ -163,6 +181,7 @@ impl Listener<'_> {
 
     fn resync(&mut self, event: usize, resync: &Resync) {
         self.stage = Stage::Resynced;
+        self.synced_at = event;
         if self.announced == Some(SyncKind::Replay) {
             let what = "a resync came where the ack announced a replay".to_owned();
             self.wrong(self.rule, event, what);
@@ -211,6 +230,7 @@ impl Listener<'_> {
                 (true, true) => ids::RUNS_REPLAY_INSIDE,
                 (true, false) => ids::RUNS_ONE_ECHO,
                 (false, true) => ids::SYNC_REPLAY_EXACT,
+                (false, false) if self.is_lost_behind_a_replay(echo) => ids::SYNC_LIVE_DURING,
                 (false, false) => ids::SEQ_FROM_BASELINE,
             };
             let next = self.last.saturating_add(elements);
@@ -257,7 +277,7 @@ impl Listener<'_> {
                     ids::SUBMIT_ANSWER,
                     "the op was answered more often than sent again",
                 ),
-                _ if self.is_replaying() => (
+                _ if self.is_replaying() || self.is_behind_replay() => (
                     ids::SYNC_REPLAY_EXACT,
                     "the client has seen it, by its hello",
                 ),
@@ -319,6 +339,17 @@ impl Listener<'_> {
 
     fn is_replaying(&self) -> bool {
         self.stage == Stage::Replayed && self.last < self.head
+    }
+
+    /// Whether a replay is over and nothing has come behind it.
+    fn is_behind_replay(&self) -> bool {
+        self.stage == Stage::Replayed && self.last == self.head
+    }
+
+    /// Whether the first echo behind a replay leaves out an op that others got.
+    fn is_lost_behind_a_replay(&self, echo: &OpEcho) -> bool {
+        let next = self.digest.known(&echo.doc_id, self.last.saturating_add(1));
+        self.is_behind_replay() && next.is_some()
     }
 
     fn wrong(&mut self, requirement: &str, event: usize, what: String) {
@@ -450,6 +481,14 @@ mod tests {
             .echo_again("B", 2)
             .resync("B", 2, "ab");
         assert_breaks(&both, ids::SYNC_REPLAY_OR_RESYNC);
+    }
+
+    #[test]
+    fn a_sync_for_somebody_else_is_found() {
+        let mut tape = tape();
+        tape.joined("A", 0, "").joined("B", 0, "");
+        tape.resync("A", 0, "");
+        assert_breaks(&tape, ids::SYNC_NEWCOMER_ALONE);
     }
 
     #[test]

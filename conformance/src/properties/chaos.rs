@@ -57,10 +57,10 @@ fn harms(seed: u64) -> proxy::Plan {
 /// Whether a breach may be what the network has made of a right server's frames: it closes a connection
 /// whose `hello` has never come as one that says none.
 pub(super) fn is_of_the_network(breach: &Breach, trace: &Trace) -> bool {
-    let Some(at) = breach
-        .frame
-        .filter(|_| breach.requirement == ids::SYNC_NEVER_CLOSES)
-    else {
+    let is_close = |at: &usize| matches!(trace.events[*at].what, What::Close { .. });
+    let unanswered =
+        [ids::ACK_FIRST, ids::SYNC_NEVER_CLOSES].contains(&breach.requirement.as_str());
+    let Some(at) = breach.frame.filter(is_close).filter(|_| unanswered) else {
         return false;
     };
     let connection = trace.events[at].connection;

@@ -333,7 +333,9 @@ fn plainer(step: &Step) -> Vec<Act> {
             with(|back| back.epoch = Epoch::Right);
             with(|back| back.breaks_after = None);
             with(|back| back.seen = Seen::Own);
-            with(|back| back.seen = Seen::Back(1));
+            if back.seen != Seen::Own {
+                with(|back| back.seen = Seen::Back(1));
+            }
         }
         Act::Again { of, .. } => forms.push(Act::Again {
             of: *of,

@@ -46,10 +46,14 @@ pub(super) fn judge(case: &Case, outcome: Outcome, monitored: Vec<Breach>) -> Ca
     let mut otherwise = (Verdict::Pass, None);
     match outcome {
         Ok(()) => {}
-        Err(Failure::Breach(fault)) => breaches.push(fault.breach),
+        Err(Failure::Breach(fault)) => breaches.push(Breach {
+            late: fault.timed_out,
+            ..fault.breach
+        }),
         Err(Failure::Untestable(why)) => otherwise = (Verdict::Untestable, Some(why)),
         Err(Failure::Harness(why)) => otherwise = (Verdict::Error, Some(why)),
     }
+    let own = breaches.first().cloned();
     for breach in monitored {
         // The case's own breach says what it expected, so it stands for the same one of a monitor.
         // A wrong text breaks `resync.text` whatever the reason; the case knows the reason.
@@ -62,7 +66,21 @@ pub(super) fn judge(case: &Case, outcome: Outcome, monitored: Vec<Breach>) -> Ca
             breaches.push(breach);
         }
     }
-    breaches.sort_by_key(|breach| breach.frame.unwrap_or(usize::MAX));
+    // A code that no server may close with says more than that another one was awaited.
+    let is_code = |breach: &Breach| {
+        [ids::CLOSE_NO_1011, ids::CLOSE_TABLE_ONLY].contains(&breach.requirement.as_str())
+    };
+    // Of one event, a case knows best about what it tests, and the monitors about all else.
+    let rank = |breach: &Breach| match (
+        is_code(breach),
+        case.requirements.contains(&breach.requirement),
+    ) {
+        (true, _) => 0,
+        (false, true) => 1,
+        (false, false) if own.as_ref() != Some(breach) => 2,
+        (false, false) => 3,
+    };
+    breaches.sort_by_key(|breach| (breach.frame.unwrap_or(usize::MAX), rank(breach)));
     let mut report = blank(case, otherwise.0);
     report.message = otherwise.1;
     if let Some(first) = breaches.first() {

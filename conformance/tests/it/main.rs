@@ -9,6 +9,7 @@ mod coverage;
 mod exec;
 mod fuzz;
 mod load;
+mod matrix;
 mod mutants;
 mod null;
 mod offers;
@@ -19,6 +20,7 @@ mod reference;
 mod tidy;
 mod tls;
 mod toy;
+mod words;
 
 /// Held by tests that play the whole suite or hunt faults: beside each other they would starve the
 /// servers, whose time limits on `hello` are real.

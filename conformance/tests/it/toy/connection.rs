@@ -11,16 +11,18 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
+use super::altered::Altered;
 use super::document::{Document, Member, Refusal};
 use super::outbox::Outbox;
 use super::profiles::On;
-use super::{Fault, Toy, misreads, runs};
+use super::{Fault, Toy, messages, misreads, runs};
 
-type Socket = WebSocketStream<TcpStream>;
+type Socket = WebSocketStream<Altered>;
 type Shared = Arc<Mutex<Document>>;
 
 static NUMBERS: AtomicU64 = AtomicU64::new(1);
@@ -48,18 +50,33 @@ pub(super) async fn serve(toy: &Arc<Toy>, mut stream: TcpStream) {
     if start.starts_with(b"GET /hea") {
         let mut request = [0; 4096];
         let _ = stream.read(&mut request).await;
-        let answer = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 15\r\nconnection: close\r\n\r\n{\"status\":\"ok\"}";
+        let body = match toy.has(Fault::HealthInWords) {
+            true => "all is well",
+            false => "{\"status\":\"ok\"}",
+        };
+        let length = body.len();
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\
+             connection: close\r\n\r\n{body}"
+        );
+        let _ = stream.write_all(answer.as_bytes()).await;
+        return;
+    }
+    if toy.has(Fault::NoUpgrade) {
+        let answer = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
         let _ = stream.write_all(answer).await;
         return;
     }
     let limit = match toy.fault {
         Some(Fault::TooBigTaken) => None,
         Some(Fault::SmallLimit) => Some(32 << 10),
+        Some(Fault::LimitOf64M) => Some(64 << 20),
         _ => Some(runs::MAX_MESSAGE),
     };
     let config = WebSocketConfig::default()
         .max_message_size(limit)
         .max_frame_size(limit);
+    let stream = Altered::new(stream, toy.fault);
     let Ok(socket) = tokio_tungstenite::accept_async_with_config(stream, Some(config)).await else {
         return;
     };
@@ -77,6 +94,7 @@ pub(super) async fn serve(toy: &Arc<Toy>, mut stream: TcpStream) {
     let mut writer = Writer {
         sink,
         outbox: Arc::clone(&outbox),
+        fault: toy.fault,
     };
     let end = tokio::select! {
         end = session.read(&mut reader) => end,
@@ -86,11 +104,22 @@ pub(super) async fn serve(toy: &Arc<Toy>, mut stream: TcpStream) {
             End::Refused(refusal)
         }
     };
+    if toy.has(Fault::VanishedEndsOthers) && matches!(end, End::Left) {
+        session.end_all();
+    }
     if let Some((document, doc_id, _)) = &session.joined {
         let clean = matches!(end, End::Closed);
         document.lock().unwrap().leave(number, doc_id, clean);
     }
     let slow = outbox.slow.load(Ordering::SeqCst);
+    if toy.has(Fault::CloseUnanswered) && matches!(end, End::Closed) {
+        return;
+    }
+    if toy.has(Fault::SlowTcpKept) && slow {
+        let kept = Duration::from_secs(20);
+        let _ = tokio::time::timeout(kept, writer.close(toy, (1013, "too slow"))).await;
+        tokio::time::sleep(kept).await;
+    }
     if matches!(end, End::Left | End::Closed) && !slow {
         // The library sends its answer to a close frame when it is read from.
         let rest = async { while let Some(Ok(_)) = reader.next().await {} };
@@ -102,7 +131,8 @@ pub(super) async fn serve(toy: &Arc<Toy>, mut stream: TcpStream) {
         if toy.has(Fault::ViolationEndsAll) {
             session.end_all();
         }
-        if toy.has(Fault::ViolationUnflushed) {
+        let early = matches!(refusal.0, 1007 | 1009) && toy.has(Fault::EarlyUnflushed);
+        if toy.has(Fault::ViolationUnflushed) || early {
             outbox.clear();
         }
         let ending = writer.close(toy, refusal);
@@ -131,6 +161,7 @@ pub(super) async fn serve(toy: &Arc<Toy>, mut stream: TcpStream) {
 struct Writer {
     sink: SplitSink<Socket, Message>,
     outbox: Arc<Outbox>,
+    fault: Option<Fault>,
 }
 
 impl Writer {
@@ -147,8 +178,16 @@ impl Writer {
 
     /// Sends what is queued, then waits for more.
     async fn drain(&mut self) -> bool {
+        if matches!(
+            self.fault,
+            Some(Fault::AnswerOvertakes | Fault::EarlyUnflushed)
+        ) {
+            // So that something waits.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         while let Some(text) = self.outbox.pop() {
-            if self.sink.send(Message::text(text)).await.is_err() {
+            let message = messages::sent(text, self.fault);
+            if self.sink.send(message).await.is_err() {
                 return false;
             }
         }
@@ -229,8 +268,16 @@ impl Session<'_> {
                 life.meet(message).await;
             }
             let result = match message {
-                None | Some(Err(Error::ConnectionClosed | Error::Io(_))) => return End::Left,
+                None
+                | Some(Err(
+                    Error::ConnectionClosed
+                    | Error::Io(_)
+                    | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake),
+                )) => return End::Left,
                 Some(Err(Error::Capacity(_))) => Err((1009, "too big")),
+                Some(Err(Error::Utf8(_))) if self.has(Fault::NotUtf8Invalid) => {
+                    Err((1002, "not UTF-8"))
+                }
                 Some(Err(Error::Utf8(_))) => Err((1007, "not UTF-8")),
                 Some(Err(_)) if self.has(Fault::FramingUnanswered) => return End::Left,
                 Some(Err(_)) => Err((1002, "not WebSocket")),
@@ -255,6 +302,21 @@ impl Session<'_> {
                     }
                     late.drain(..).try_for_each(|text| self.text(&text))
                 }
+                Some(Ok(Message::Text(text)))
+                    if self.has(Fault::OpsOvertake) && self.joined.is_some() =>
+                {
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                    match futures_util::FutureExt::now_or_never(reader.next()) {
+                        Some(Some(Ok(Message::Text(next)))) => {
+                            self.text(&next).and_then(|()| self.text(&text))
+                        }
+                        Some(None | Some(Err(_) | Ok(Message::Close(_)))) => {
+                            let _ = self.text(&text);
+                            return End::Closed;
+                        }
+                        _ => self.text(&text),
+                    }
+                }
                 Some(Ok(Message::Text(text))) => self.text(&text),
                 Some(Ok(_)) => Ok(()),
             };
@@ -271,7 +333,10 @@ impl Session<'_> {
         };
         if let Some(Fault::StalledCostsAll | Fault::StalledCostsEach) = self.toy.fault {
             let late = document.lock().unwrap().lateness();
-            tokio::time::sleep(late).await;
+            // To sleep for no time takes a millisecond.
+            if !late.is_zero() {
+                tokio::time::sleep(late).await;
+            }
         }
         let holds_up = self.has(Fault::SlowHoldsUp);
         loop {
@@ -313,16 +378,24 @@ impl Session<'_> {
     }
 
     fn text(&mut self, text: &str) -> Result<(), Refusal> {
-        let text = misreads::text(text, self.toy.fault);
-        let Ok(mut value) = serde_json::from_str::<Value>(&text) else {
-            let code = if self.has(Fault::NotJsonNormal) {
-                1000
-            } else {
-                1002
+        let text = &*misreads::text(text, self.toy.fault);
+        let Some(mut value) = messages::parse(text, self.toy.fault) else {
+            let code = match self.toy.fault {
+                Some(Fault::NotJsonNormal) => 1000,
+                Some(Fault::NotJsonPrivate) => 4000,
+                _ => 1002,
             };
             return Err((code, "not JSON"));
         };
         misreads::value(&mut value, self.toy.fault)?;
+        if self.has(Fault::LimitOf64M) && self.on.runs && text.len() > runs::MAX_MESSAGE {
+            return Err((1009, "too big"));
+        }
+        if let Some(fault) = self.toy.fault
+            && let Some(result) = messages::meet(&mut value, text, fault)
+        {
+            return result;
+        }
         if self.has(Fault::FloatsTaken) {
             truncate(&mut value);
         }
@@ -369,7 +442,9 @@ impl Session<'_> {
             (ClientMessage::Hello(hello), _) => {
                 let (doc_id, client_id) = (hello.doc_id.to_string(), hello.client_id.to_string());
                 let asked = hello.capabilities.iter().flatten();
-                if asked.into_iter().any(|name| name == "resume") && hello.epoch().is_err() {
+                let any = self.has(Fault::HelloEpochAnyShape);
+                if asked.into_iter().any(|name| name == "resume") && hello.epoch().is_err() && !any
+                {
                     return Err((1002, "epoch is no name"));
                 }
                 let document = self.toy.document(&doc_id);
@@ -380,6 +455,7 @@ impl Session<'_> {
                     outbox,
                     on: On::default(),
                     joined: Instant::now(),
+                    replayed: 0,
                 };
                 self.on = document.lock().unwrap().join(&doc_id, &hello, member)?;
                 self.joined = Some((document, doc_id, client_id));
@@ -439,7 +515,13 @@ impl Session<'_> {
                 let newest = {
                     let mut document = document.lock().unwrap();
                     let head = document.head;
-                    document.submit(self.number, &value, op.op)?;
+                    if let Err(refusal) = document.submit(self.number, &value, op.op) {
+                        document.head += u64::from(self.has(Fault::RefusedTakesSeq));
+                        return Err(match self.has(Fault::IdsInvalid) {
+                            true => (1002, refusal.1),
+                            false => refusal,
+                        });
+                    }
                     if let Some(life) = self.toy.life.filter(|_| document.head > head) {
                         life.keep(&value);
                     }

@@ -20,6 +20,8 @@ pub(super) type Refusal = (u16, &'static str);
 
 const LIMIT: usize = 8 << 20;
 
+/// How long a replay takes, where what comes meanwhile is lost.
+const REPLAYING: Duration = Duration::from_millis(100);
 /// How long a join takes, where what is sequenced meanwhile is lost.
 const HANDOVER: Duration = Duration::from_millis(20);
 
@@ -28,7 +30,9 @@ pub(super) struct Member {
     pub(super) client_id: String,
     pub(super) outbox: Arc<Outbox>,
     pub(super) on: On,
+    /// When it joined, and how many ops were replayed then.
     pub(super) joined: Instant,
+    pub(super) replayed: usize,
 }
 
 pub(super) struct Accepted {
@@ -65,6 +69,8 @@ pub(super) struct Document {
     /// What a faulty server keeps of refused ops.
     pub(super) half_taken: Vec<Op>,
     pub(super) members: Vec<Member>,
+    /// Those whom a faulty server does not let in again.
+    pub(super) banned: Vec<String>,
     /// How many times a client was to be closed as slow.
     pub(super) closed_slow: AtomicUsize,
 }
@@ -86,6 +92,7 @@ impl Document {
             deleted: HashSet::new(),
             half_taken: Vec::new(),
             members: Vec::new(),
+            banned: Vec::new(),
             closed_slow: AtomicUsize::new(0),
         }))
     }
@@ -113,7 +120,10 @@ impl Document {
             client_id.clone()
         };
         let key = (scope, msg_id.clone());
-        if let Some(&index) = self.by_message.get(&key) {
+        let is_forgotten = self.has(Fault::DeletedForgotten)
+            && matches!(op, Op::Ins(_))
+            && self.deleted.contains(op.id());
+        if let Some(&index) = self.by_message.get(&key).filter(|_| !is_forgotten) {
             let known = &self.ops[index];
             let mine = !self.has(Fault::ResendOfConnectionOnly) || known.by == by;
             let epochs =
@@ -215,6 +225,9 @@ impl Document {
                 if checked <= parents && !self.has(Fault::LamportUnchecked) {
                     return Err((1008, "lamport not above the parent's"));
                 }
+                if self.has(Fault::LamportJumpRefused) && insert.id.lamport() > 1 << 40 {
+                    return Err((1008, "absurd lamport"));
+                }
                 let free = (self.has(Fault::TombstoneIdFree) && self.deleted.contains(&insert.id))
                     || (self.has(Fault::PendingIdFree) && early)
                     || self.has(Fault::IdTakenAccepted);
@@ -243,6 +256,7 @@ impl Document {
                 let again = self.has(Fault::SameInsertSequenced)
                     || self.has(Fault::ResendSequenced)
                     || self.has(Fault::ResendOfConnectionOnly)
+                    || (self.has(Fault::DeletedForgotten) && deleted)
                     || (self.has(Fault::ResentRunSequenced) && run);
                 if !again {
                     if self.has(Fault::SameInsertBurnsId) {
@@ -284,6 +298,12 @@ impl Document {
 
     /// The accepted op that has taken an id of an insert.
     fn taken_by(&self, insert: &Insert) -> Option<usize> {
+        if self.has(Fault::IdsGlued) {
+            let glued = |id: &ElementId| format!("{}{}", id.lamport(), id.replica_id().as_str());
+            let mut known = self.by_insert.iter();
+            let same = known.find(|(id, _)| glued(id) == glued(&insert.id));
+            return same.map(|(_, index)| *index);
+        }
         let elements = insert.value.as_str().chars().count() as u64;
         let looked_at = match self.fault {
             Some(Fault::FirstIdLookedAt) => 1,
@@ -353,6 +373,10 @@ impl Document {
             let on = member.on.runs && !self.has(Fault::ResentRunSplit);
             let texts = || runs::echoes(&frame, elements, from, on, self.fault);
             let bytes = frame.to_string().len();
+            if self.has(Fault::AnswerOvertakes) {
+                member.outbox.push_first(texts(), bytes);
+                continue;
+            }
             member.outbox.push(texts(), bytes);
             if self.has(Fault::ResendAnsweredTwice) {
                 member.outbox.push(texts(), bytes);
@@ -398,6 +422,10 @@ impl Document {
         if let Some(value) = replaced {
             op_json["value"] = json!(value);
         }
+        if self.has(Fault::EchoComposed) {
+            let composed = op_json.to_string().replace("e\u{301}", "é");
+            op_json = serde_json::from_str(&composed).unwrap();
+        }
         let mut frame = json!({"type": "op_echo", "doc_id": message["doc_id"], "server_seq": shown,
             "origin_client_id": client_id, "client_msg_id": msg_id, "op": op_json});
         if self.has(Fault::EchoWithServerField) {
@@ -431,14 +459,21 @@ impl Document {
         self.fan_out(by, &frame, elements);
     }
 
-    fn fan_out(&self, by: u64, frame: &Value, elements: u64) {
+    fn fan_out(&mut self, by: u64, frame: &Value, elements: u64) {
         let origin = &frame["origin_client_id"];
+        let mut banned = Vec::new();
         for member in &self.members {
             let own = member.number == by;
             let left_out = match self.fault {
                 Some(Fault::SenderNotEchoed) => own,
                 Some(Fault::OthersNotEchoed) => !own,
                 Some(Fault::SameClientNotEchoed) => !own && *origin == member.client_id.as_str(),
+                Some(Fault::PlainForgotten) => {
+                    member.on.is_plain() && !self.members.iter().all(|other| other.on.is_plain())
+                }
+                Some(Fault::LiveDuringReplayLost) => {
+                    member.replayed >= 100 && member.joined.elapsed() < REPLAYING
+                }
                 _ => false,
             };
             let late = member.joined.elapsed() > HANDOVER;
@@ -468,7 +503,9 @@ impl Document {
                 Some(Fault::SlowClosedEarly) => 64 << 10,
                 _ => LIMIT,
             };
-            if waiting > limit && self.closes_slow(&member.outbox) {
+            let sent = member.outbox.sent.load(Ordering::SeqCst);
+            let is_slow = waiting > limit && self.closes_slow(&member.outbox);
+            if is_slow || (self.has(Fault::ReadersClosed) && sent > LIMIT) {
                 let all = self.has(Fault::SlowEndsAll);
                 for other in self
                     .members
@@ -477,12 +514,16 @@ impl Document {
                 {
                     other.outbox.slow.store(true, Ordering::SeqCst);
                     other.outbox.wake.notify_one();
+                    banned.push(other.client_id.clone());
                 }
             }
             if self.has(Fault::EchoTwice) {
                 member.outbox.push(texts(), bytes);
             }
             member.outbox.push(texts(), bytes);
+        }
+        if self.has(Fault::SlowBanned) {
+            self.banned.extend(banned);
         }
     }
 

@@ -60,6 +60,11 @@ faults! {
     TextComposed: "The text of a resync is normalised.", "text.verbatim", ["text/"];
     NulDropped: "NUL characters are dropped from echoes.", "text.verbatim", ["text/", "frames/"];
     CrToLf: "CR becomes LF in echoes.", "text.verbatim", ["text/", "frames/"];
+    ChildrenLast: "The children of an element stand behind all its siblings.", "crdt.walk", ["crdt/"];
+    RootByName: "Every id of a replica named root is the root.", "crdt.root", ["crdt/", "frames/op-ins"];
+    WaitedStandsLast: "An insert that has waited stands behind all its siblings.", "crdt.order-free", ["crdt/", "runs/", "state/"];
+    IdsGlued: "Ids are kept as the lamport and the replica written one behind the other.", "crdt.element-id", ["crdt/ids"];
+    LamportJumpRefused: "A lamport above 2^40 is refused.", "crdt.any-lamport", ["crdt/", "frames/op-"];
 
     // The rules on ids.
     LamportUnchecked: "An insert's lamport may be that of its parent, or lower.", "crdt.lamport-above-parent", ["crdt/", "submit/"];
@@ -89,6 +94,9 @@ faults! {
     CutForgetsIds: "Message ids and inserts of a client are forgotten when its connection breaks.", "submit.resend", ["submit/", "properties/lossy"];
     ForgetsWhenAlone: "Message ids are forgotten when the last connection ends.", "submit.resend", ["submit/", "session/"];
     RefusedIdBurnt: "The message id of a refused op counts as used.", "close.no-effect", ["submit/", "close/"];
+    RefusedTakesSeq: "A refused op takes a seq.", "seq.dense", ["seq/"];
+    AnswerOvertakes: "The answer to a resent op goes out before what waits.", "submit.answer-order", ["submit/"];
+    DeletedForgotten: "The message id of an insert is forgotten once its element is deleted.", "submit.kept", ["submit/", "session/"];
 
     // Sync.
     ReplayFromL: "A replay begins with L itself.", "sync.replay-exact", ["sync/"];
@@ -100,6 +108,11 @@ faults! {
     ReplayOfZero: "L = 0 is answered with a replay of everything.", "sync.zero", ["sync/"];
     ReplayThenResync: "A replay is followed by a resync.", "sync.replay-or-resync", ["sync/"];
     ReplayOverflows: "A replay of 256 ops and more ends in 1013.", "sync.never-closes", ["sync/"];
+    ReplayDoublesLast: "The last op of a replay comes once more, as a live echo.", "sync.replay-exact", ["sync/"];
+    LiveDuringReplayLost: "What comes while a replay of 100 ops is sent is lost.", "sync.live-during", ["sync/"];
+    SyncLate: "The sync comes a little after the ack, and live echoes come between them.", "session.sync-before-live", ["sync/", "session/"];
+    ResyncToAll: "A resync goes to everyone in the document.", "sync.newcomer-alone", ["sync/"];
+    LastSeenIsOne: "A hello without last_seen_server_seq is taken for one with 1.", "hello.default-last-seen", ["sync/", "frames/hello"];
     NothingAtHead: "L = H is answered with the ack alone.", "sync.at-head", ["sync/"];
     NothingBeyondHead: "L > H is answered with the ack alone.", "sync.beyond-head", ["sync/"];
     BeyondHeadRefused: "L > H is refused.", "sync.never-closes", ["sync/", "frames/"];
@@ -108,6 +121,7 @@ faults! {
     ResyncStale: "The resync's text lacks the last op.", "resync.text", ["sync/", "crdt/"];
     ResyncWithTombstones: "The resync's text still has the deleted characters.", "resync.text", ["sync/", "crdt/"];
     ResyncBehind: "The resync's seq is one below the head.", "resync.head", ["sync/"];
+    ResyncWithoutText: "The text of an emptied document is left out.", "resync.fields", ["sync/", "crdt/", "hello/"];
     AckBehind: "The ack carries the head of before the last op.", "ack.fields", ["sync/", "session/"];
     AckTwice: "The ack is sent twice.", "session.ack-first", ["session/"];
     AckAfterResync: "The resync goes before the ack.", "session.ack-first", ["session/"];
@@ -128,6 +142,9 @@ faults! {
     EchoWithExtras: "Unknown fields of an op are passed on.", "echo.exact-fields", ["echo/", "frames/"];
     EchoWithServerField: "Echoes carry a field of the server's own.", "echo.exact-fields", ["echo/", "seq/"];
     EchoOriginLost: "Every echo names the receiver as the origin.", "echo.fields", ["echo/", "seq/"];
+    EchoComposed: "The names in echoed ids are normalised.", "echo.faithful", ["text/", "echo/"];
+    OpsOvertake: "Of two ops that come together the second is handled first.", "seq.sender-order", ["seq/"];
+    PlainSeqs: "The seqs of echoes are written with a fraction, from 20 on.", "transport.plain-integers", ["seq/", "sync/", "session/"];
 
     // The session.
     DocIdFolded: "Document ids are compared without regard to case.", "transport.names-exact", ["transport/"];
@@ -138,9 +155,24 @@ faults! {
     OldConnectionKicked: "A second connection of a client id ends the first.", "session.same-client-id", ["session/"];
     SecondConnectionRefused: "A second connection of a client id is refused.", "session.same-client-id", ["session/"];
     LastOpsLost: "Ops right before a clean close are lost.", "session.sent-before-close", ["session/"];
+    VanishedEndsOthers: "A connection that breaks ends the others of its document.", "session.vanished", ["session/"];
+    NewDocumentAtLastSeen: "A new document begins with the seq that its first client has seen.", "session.new-document", ["session/", "sync/"];
+    CloseUnanswered: "A close frame of a client is not answered.", "close.client-close", ["close/", "session/"];
+    HealthInWords: "/health answers in words.", "http.health", ["http/"];
+    NoUpgrade: "There is no WebSocket at /ws.", "transport.upgrade", ["hello/"];
+    SnapshotInBinary: "Presence snapshots are binary messages.", "transport.text-messages", ["presence/"];
+    FragmentsApart: "Each frame of a message is taken for a message.", "transport.fragments", ["transport/"];
+    PingUnanswered: "Pings are not answered.", "transport.ping", ["transport/"];
+    TypeMustBeFirst: "A message must begin with its type.", "transport.any-json", ["frames/"];
+    GreatestRefused: "2^53-1 is refused.", "transport.integers", ["frames/", "sync/"];
+    SurrogatesReplaced: "Lone surrogates are taken for U+FFFD.", "transport.well-formed", ["frames/"];
+    NestingRefused: "Messages nested more than 16 deep are refused.", "transport.nesting", ["frames/"];
+    ThirdItemIgnored: "The third item of an element id is ignored.", "transport.element-ids", ["frames/op-"];
+    RootDeletable: "The root may be deleted, to no effect.", "transport.root-id", ["frames/op-"];
+    LimitOf64M: "Where runs is off, messages of up to 64 MiB are taken.", "close.too-big", ["transport/"];
 
     // Violations.
-    BinaryFails: "A binary message ends in 1011.", "close.binary", ["close/"];
+    BinaryFails: "A binary message ends in 1011.", "close.no-1011", ["close/"];
     BinaryTaken: "A binary message is read as text.", "close.binary", ["close/"];
     SecondHelloIgnored: "A second hello is ignored.", "close.second-hello", ["close/"];
     SecondHelloJoins: "A second hello is answered with another sync.", "close.second-hello", ["close/"];
@@ -162,6 +194,16 @@ faults! {
     TooBigTaken: "There is no limit on the size of messages.", "close.too-big", ["transport/"];
     SmallLimit: "Messages over 32 KiB are refused.", "transport.takes-64k", ["transport/"];
     NamesInUtf16: "Names are measured in UTF-16 code units.", "transport.names", ["frames/"];
+    NamelessTaken: "A hello without client_id is one of nobody.", "hello.fields", ["frames/hello"];
+    NoProfilesRefused: "A hello that asks for no profile at all is refused.", "hello.capabilities", ["frames/hello", "hello/"];
+    NamelessOpTaken: "An op without client_msg_id gets one.", "op.fields", ["frames/op-"];
+    EmptyInsertIgnored: "An insert without a value is ignored.", "op.ins", ["frames/op-"];
+    EmptyDeleteIgnored: "A delete without an id is ignored.", "op.del", ["frames/op-"];
+    UnknownOpIgnored: "An op of an unknown type is ignored.", "op.type", ["frames/op-"];
+    NotUtf8Invalid: "A text that is not UTF-8 ends in 1002.", "close.not-utf8", ["close/"];
+    IdsInvalid: "A breach of the rules on ids ends in 1002.", "close.ids", ["close/"];
+    EarlyUnflushed: "What is queued is thrown away before 1007 and 1009.", "close.flush-early", ["close/"];
+    NotJsonPrivate: "A message that is not JSON ends in 4000.", "close.table-only", ["close/"];
     FloatsTaken: "1.5 is taken for the integer 1.", "close.schema", ["frames/"];
 
     // What is near a message that is right: the frames made from the schemas find these.
@@ -179,17 +221,19 @@ faults! {
     WordsOfScriptsTaken: "Values such as `undefined` are taken.", "close.not-json", ["fuzz/"];
     QuotedTaken: "A JSON string is taken for the message that it holds.", "close.not-json", ["fuzz/"];
     ArrayOfOneTaken: "An array of one message is taken for the message.", "close.not-json", ["fuzz/"];
-    LamportRuleIn32Bits: "An insert's lamport is compared with 32 bits of its parent's.", "crdt.lamport-above-parent", ["fuzz/op"];
+    LamportRuleIn32Bits: "An insert's lamport is compared with 32 bits of its parent's.", "crdt.lamport-above-parent", ["crdt/lamport-below-parents-by-2-32"];
     OpEpochTrimmed: "The epoch of an op is trimmed.", "resume.other-op-epoch", ["fuzz/op-resume"];
     PresenceSizeEarly: "The size of a state is checked before the names.", "close.order", ["fuzz/presence"];
 
     // Profiles.
-    GrantsUnasked: "The ack turns on all profiles even where none is asked for.", "profiles.off-is-core", ["profiles/", "frames/hello"];
+    GrantsUnasked: "The ack turns on all profiles even where none is asked for.", "profiles.ack-unasked", ["profiles/", "frames/hello"];
     GrantsAll: "Who asks for one profile gets all.", "profiles.ack", ["profiles/"];
     GrantsTwice: "A profile asked for twice is named twice.", "profiles.ack", ["profiles/"];
     GrantsUnknown: "Unknown profiles are turned on as well.", "profiles.ack", ["profiles/"];
     UnknownProfileRefused: "A hello with an unknown profile is refused.", "profiles.unknown-ignored", ["profiles/"];
     ProfilesOfDocument: "Once somebody has asked for states, everyone gets them.", "profiles.off-is-core", ["profiles/", "state/"];
+    GrantsNothingUnasked: "The ack grants an empty list where nothing is asked for.", "profiles.ack-unasked", ["profiles/"];
+    PlainForgotten: "Beside a connection with a profile, those without get no echoes.", "profiles.mixed", ["profiles/"];
 
     // The profile resume.
     EpochUnsaid: "The ack lacks the epoch.", "resume.ack", ["resume/"];
@@ -208,6 +252,10 @@ faults! {
     EpochEchoed: "The epoch of an op is echoed.", "resume.epoch-not-content", ["resume/"];
     EpochCompared: "The epoch of an op is part of its content.", "resume.epoch-not-content", ["resume/"];
     EpochCheckedWhereOff: "The epoch of an op is looked at where the profile is off.", "profiles.off-is-core", ["profiles/"];
+    ReplayAnnouncedAsResync: "A replay is announced as a resync.", "resume.replay", ["resume/"];
+    HelloEpochAnyShape: "The epoch of a hello may be anything.", "resume.hello-epoch-invalid", ["frames/hello"];
+    EpochNamedAgain: "After a restart all is lost, and the epochs are those of before.", "resume.new-history", ["resume/killed", "resume/restarted"];
+    LastOpNotKept: "After a restart the last op is lost, and the epochs are those of before.", "resume.new-history", ["resume/killed", "resume/restarted"];
 
     // The profile state.
     StateAtZeroOnly: "Only the resync of a newcomer carries the state.", "state.in-resync", ["state/", "profiles/"];
@@ -222,6 +270,7 @@ faults! {
     PendingLeftOut: "What waits is left out.", "state.pending", ["state/"];
     PendingTwice: "What waits twice is named twice.", "state.pending", ["state/"];
     PendingForEver: "What has waited is still named when it waits no more.", "state.pending", ["state/"];
+    StateLeftOut: "A state of more than 10,000 spans is left out.", "state.whole", ["state/every-third"];
 
     // The profile presence.
     PresenceToSender: "Presence goes back to its sender.", "presence.passed-on", ["presence/"];
@@ -238,6 +287,8 @@ faults! {
     PresenceSizeInChars: "States are measured in characters.", "presence.too-big", ["presence/"];
     PresenceSizeOfMessage: "The whole message is measured, not the state.", "presence.takes-4k", ["presence/"];
     PresenceAnySize: "States may have any size.", "presence.too-big", ["presence/"];
+    PresenceStateOptional: "Presence without a state is taken for null.", "presence.fields", ["presence/", "frames/presence"];
+    PresenceStateAny: "A state that is no object is ignored.", "presence.schema", ["presence/", "frames/presence"];
     PresenceOfAnyone: "A client may show the state of another.", "presence.ids", ["presence/"];
     PresenceKept: "A state is kept for late joiners when its client has left.", "presence.ephemeral", ["presence/"];
     AnchorsChecked: "A cursor at an unknown element is refused.", "presence.anchors", ["presence/"];
@@ -285,15 +336,15 @@ faults! {
     CountCheckedWhereOff: "A count is looked at where the profile is off.", "profiles.off-is-core", ["runs/", "profiles/"];
 
     // The profile runs: the text.
-    RunUnderOneParent: "All elements of a run are children of its parent.", "resync.text", ["runs/"];
-    RunKeptTogether: "What is inserted inside a run goes behind it.", "resync.text", ["runs/"];
-    RunInsideUnknown: "Only the first element of a run may be a parent.", "resync.text", ["runs/"];
+    RunUnderOneParent: "All elements of a run are children of its parent.", "runs.text", ["runs/"];
+    RunKeptTogether: "What is inserted inside a run goes behind it.", "runs.text", ["runs/"];
+    RunInsideUnknown: "Only the first element of a run may be a parent.", "runs.text", ["runs/"];
     WaitingRunCut: "Of a run that waits only the first element is kept.", "runs.pending", ["runs/"];
-    DeleteByPlace: "A delete takes the next characters of the text.", "resync.text", ["runs/"];
-    DeleteTakesRun: "A delete of one element of a run deletes the run.", "resync.text", ["runs/"];
-    DeleteWithinRun: "A delete ends where the run ends in which it begins.", "resync.text", ["runs/"];
+    DeleteByPlace: "A delete takes the next characters of the text.", "runs.del", ["runs/"];
+    DeleteTakesRun: "A delete of one element of a run deletes the run.", "runs.del", ["runs/"];
+    DeleteWithinRun: "A delete ends where the run ends in which it begins.", "runs.del", ["runs/"];
     DeleteOfAllReplicas: "A delete of several elements goes by lamports alone.", "resync.text", ["runs/"];
-    DeleteStopsAtTombstone: "A delete ends at an element that is deleted already.", "resync.text", ["runs/"];
+    DeleteStopsAtTombstone: "A delete ends at an element that is deleted already.", "runs.del", ["runs/"];
     DeleteStopsAtMissing: "A delete ends at an element that is not there yet.", "runs.pending", ["runs/"];
     DeletePartlyLost: "A delete forgets the elements that are not there yet.", "runs.pending", ["runs/"];
     DeleteWaitsWhole: "A delete waits until all its elements are there.", "runs.pending", ["runs/"];
@@ -358,4 +409,11 @@ faults! {
     StalledCostsAll: "Beside a client that does not read, every 128th op takes 150 ms longer.", "slow.latency", ["slow/latency-one"];
     StalledCostsEach: "For each client that does not read, every 128th op takes 8 ms longer.", "slow.latency", ["slow/latency-twenty"];
     SlowClosedByCount: "After 19 clients of a document were closed as slow, none is any more.", "slow.ceiling", ["slow/latency-twenty"];
+    SlowBanned: "A client that was closed as slow may not come back.", "slow.catches-up", ["slow/stalled-reader"];
+    SlowTcpKept: "The TCP connection of a slow client is kept for 20 s after its close.", "slow.drops-tcp", ["slow/stalled-reader"];
+    ReadersClosed: "A client is closed as slow once 8 MiB have been sent to it.", "slow.readers-safe", ["slow/readers-stay"];
+
+    // The end of the server.
+    EndsSilently: "Told to end, the server does, without a word to anybody.", "close.shutdown", ["close/shutdown"];
+    EndsNormally: "Told to end, the server closes with 1000.", "close.shutdown", ["close/shutdown"];
 }

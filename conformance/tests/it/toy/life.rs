@@ -64,6 +64,17 @@ impl Life {
         )
     }
 
+    /// The life in which a fault shows.
+    pub(crate) fn of(fault: Fault) -> Option<Self> {
+        match fault {
+            Fault::EpochNamedAgain => Some(Self::Repeats),
+            Fault::LastOpNotKept => Some(Self::LosesLast),
+            Fault::EndsSilently => Some(Self::Leaves),
+            Fault::EndsNormally => Some(Self::HangsUp),
+            _ => None,
+        }
+    }
+
     pub(super) fn epoch(self, doc_id: &str) -> Option<String> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         match self {

@@ -9,11 +9,13 @@
     reason = "a wrong server may be late, and a right one looks now and then who reads"
 )]
 
+mod altered;
 mod connection;
 mod document;
 mod elements;
 mod fault;
 mod life;
+mod messages;
 mod misreads;
 mod outbox;
 mod profiles;

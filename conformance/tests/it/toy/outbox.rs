@@ -20,6 +20,8 @@ pub(super) struct Outbox {
     /// With the number of bytes that each entry counts for until the last of it is taken.
     queue: Mutex<VecDeque<(Texts, usize)>>,
     pub(super) waiting: AtomicUsize,
+    /// The bytes of all that was ever queued.
+    pub(super) sent: AtomicUsize,
     pub(super) taken: AtomicU64,
     /// What `taken` was when the connection was found not to read.
     pub(super) stalled_at: AtomicU64,
@@ -32,7 +34,15 @@ impl Outbox {
     /// Queues messages that count for so many bytes together.
     pub(super) fn push(&self, texts: Texts, bytes: usize) {
         self.waiting.fetch_add(bytes, Ordering::SeqCst);
+        self.sent.fetch_add(bytes, Ordering::SeqCst);
         self.queue.lock().unwrap().push_back((texts, bytes));
+        self.wake.notify_one();
+    }
+
+    /// Queues messages before all others, as a faulty server does.
+    pub(super) fn push_first(&self, texts: Texts, bytes: usize) {
+        self.waiting.fetch_add(bytes, Ordering::SeqCst);
+        self.queue.lock().unwrap().push_front((texts, bytes));
         self.wake.notify_one();
     }
 

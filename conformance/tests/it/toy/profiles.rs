@@ -1,6 +1,6 @@
 //! What the profiles add to a document of the toy: grants, epochs, states, presence.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use collab_spec::message::{Hello, Insert, Op};
@@ -12,12 +12,18 @@ use super::outbox::one;
 use super::text::walk;
 
 /// What is on for a connection.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct On {
     pub(super) resume: bool,
     pub(super) state: bool,
     pub(super) presence: bool,
     pub(super) runs: bool,
+}
+
+impl On {
+    pub(super) fn is_plain(self) -> bool {
+        self == Self::default()
+    }
 }
 
 /// A state that a client shows, and the connection that it came from.
@@ -46,6 +52,7 @@ pub(super) fn grant(
     };
     let all = || known.iter().map(|name| (*name).to_owned()).collect();
     let asked = match &hello.capabilities {
+        None if has(Fault::GrantsNothingUnasked) => return Ok((Some(vec![]), On::default())),
         None if !has(Fault::GrantsUnasked) => return Ok((None, On::default())),
         None => all(),
         Some(_) if has(Fault::GrantsAll) => all(),
@@ -116,8 +123,9 @@ impl Document {
         let mut elements = walk(ops.iter(), self.fault);
         let there: HashSet<_> = elements.iter().map(|(insert, _)| &insert.id).collect();
         if self.has(Fault::StateByArrival) {
-            let place = |insert: &Insert| ops.iter().position(|op| op.id() == &insert.id);
-            elements.sort_by_key(|(insert, _)| place(insert));
+            let places = ops.iter().enumerate().rev();
+            let places: HashMap<_, _> = places.map(|(place, op)| (op.id(), place)).collect();
+            elements.sort_by_key(|(insert, _)| places.get(&insert.id));
         }
         if self.has(Fault::StateWithoutTombstones) {
             elements.retain(|(_, deleted)| !deleted);

@@ -1,6 +1,8 @@
 //! How a member of a document of the toy begins: the ack, and the replay or resync.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use collab_spec::message::Hello;
 use serde_json::{Value, json};
@@ -20,6 +22,12 @@ impl Document {
         mut member: Member,
     ) -> Result<On, Refusal> {
         let last_seen = hello.last_seen_server_seq.value();
+        if self.banned.contains(&member.client_id) {
+            return Err((1008, "was too slow"));
+        }
+        if self.has(Fault::NewDocumentAtLastSeen) && self.ops.is_empty() && self.head == 0 {
+            self.head = last_seen;
+        }
         let (granted, mut on) = grant(hello, self.fault)?;
         self.ever_on.state |= on.state;
         if self.has(Fault::ProfilesOfDocument) {
@@ -63,7 +71,8 @@ impl Document {
             ack["epoch"] = json!(self.epoch());
         }
         if on.resume && !self.has(Fault::SyncUnsaid) {
-            let replay = self.resumes(hello) || self.has(Fault::SyncAlwaysReplay);
+            let unsaid = self.has(Fault::ReplayAnnouncedAsResync) && last_seen < self.head;
+            let replay = (self.resumes(hello) && !unsaid) || self.has(Fault::SyncAlwaysReplay);
             ack["sync"] = json!(if replay { "replay" } else { "resync" });
         }
         let ack = ack.to_string();
@@ -74,6 +83,7 @@ impl Document {
                 return Err(refusal);
             }
         };
+        member.replayed = messages.len();
         let live_first = self.has(Fault::LiveBeforeSync) && self.ops.len() > 1;
         if live_first && let Some(newest) = self.ops.last() {
             messages.insert(0, one(newest.frame.to_string()));
@@ -94,6 +104,14 @@ impl Document {
                 messages.insert(1, one(ack));
             }
         }
+        if self.has(Fault::SyncLate) {
+            let outbox = Arc::clone(&member.outbox);
+            let late = messages.split_off(1);
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(30)).await;
+                late.into_iter().for_each(|message| outbox.push(message, 0));
+            });
+        }
         for message in messages {
             member.outbox.push(message, 0);
         }
@@ -109,8 +127,15 @@ impl Document {
             let behind = u64::from(self.has(Fault::ResyncBehind) && self.head > 0);
             let mut resync = json!({"type": "resync", "doc_id": doc_id,
                 "server_seq": self.head - behind, "full_text": text});
+            if self.has(Fault::ResyncWithoutText) && resync["full_text"] == "" && self.head > 0 {
+                resync.as_object_mut().unwrap().shift_remove("full_text");
+            }
             if member.on.state && !(self.has(Fault::StateAtZeroOnly) && last_seen > 0) {
-                resync["state"] = self.state(self.ops.len() - stale, member.on.runs);
+                let state = self.state(self.ops.len() - stale, member.on.runs);
+                let spans = state["elements"].as_array().map_or(0, Vec::len);
+                if !(self.has(Fault::StateLeftOut) && spans > 10_000) {
+                    resync["state"] = state;
+                }
             }
             one(resync.to_string())
         };
@@ -140,6 +165,10 @@ impl Document {
             let nothing =
                 (self.has(Fault::NothingAtHead) && last_seen == self.head && self.head > 0)
                     || (self.has(Fault::NothingBeyondHead) && last_seen > self.head);
+            if self.has(Fault::ResyncToAll) {
+                let others = self.members.iter();
+                others.for_each(|other| other.outbox.push(resync(), 0));
+            }
             return Ok(match nothing {
                 true => vec![],
                 false if self.has(Fault::ResyncTwice) => vec![resync(), resync()],
@@ -162,6 +191,9 @@ impl Document {
             _ => {}
         }
         let mut messages = self.replayed(&frames, from, member);
+        if self.has(Fault::ReplayDoublesLast) {
+            messages.extend(frames.last().map(|last| one(last.frame.to_string())));
+        }
         if self.has(Fault::ReplayThenResync) {
             messages.push(resync());
         }

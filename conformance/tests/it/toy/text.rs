@@ -28,6 +28,7 @@ pub(super) fn walk<'a>(
     let mut children: HashMap<ParentId, Vec<&Insert>> = HashMap::new();
     let mut known: HashSet<&ElementId> = HashSet::new();
     let mut deleted: HashSet<&ElementId> = HashSet::new();
+    let mut waited: HashSet<&ElementId> = HashSet::new();
     for op in ops {
         match op {
             Op::Ins(insert) => {
@@ -43,6 +44,17 @@ pub(super) fn walk<'a>(
                 } else {
                     insert.parent_id.clone()
                 };
+                let parent = match &parent {
+                    ParentId::Element(id)
+                        if has(Fault::RootByName) && id.replica_id().as_str() == "root" =>
+                    {
+                        ParentId::Root
+                    }
+                    _ => parent,
+                };
+                if early {
+                    waited.insert(&insert.id);
+                }
                 known.insert(&insert.id);
                 children.entry(parent).or_default().push(insert);
             }
@@ -63,6 +75,9 @@ pub(super) fn walk<'a>(
         } else {
             // The walk takes from the end of a stack, so the first child is pushed last.
             siblings.sort_by(|a, b| compare(&a.id, &b.id, fault));
+        }
+        if has(Fault::WaitedStandsLast) {
+            siblings.sort_by_key(|insert| !waited.contains(&insert.id));
         }
     }
     descend(&children, &deleted, fault)
@@ -97,7 +112,11 @@ fn descend<'a>(
             continue;
         }
         let parent = ParentId::Element(insert.id.clone());
-        stack.extend(children.get(&parent).into_iter().flatten());
+        let below = children.get(&parent).into_iter().flatten();
+        match has(Fault::ChildrenLast) {
+            true => drop(stack.splice(0..0, below.copied())),
+            false => stack.extend(below),
+        }
     }
     found
 }

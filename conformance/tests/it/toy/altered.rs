@@ -1,0 +1,117 @@
+//! The bytes of a client as a faulty server reads them, below what its WebSocket library does right.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::Fault;
+
+/// A connection of which the first byte of each frame may be read wrongly.
+pub(super) struct Altered {
+    stream: TcpStream,
+    fault: Option<Fault>,
+    place: Place,
+}
+
+/// What the next byte of the client is.
+#[derive(Clone, Copy)]
+enum Place {
+    /// One of the request, so many bytes into the empty line that ends it.
+    Request(usize),
+    First,
+    Length,
+    /// One of a longer length, of which so many are left.
+    More(u8, u64),
+    /// One of the mask and the payload.
+    Rest(u64),
+}
+
+const MASK: u64 = 4;
+
+impl Altered {
+    pub(super) fn new(stream: TcpStream, fault: Option<Fault>) -> Self {
+        Self {
+            stream,
+            fault,
+            place: Place::Request(0),
+        }
+    }
+
+    fn read(&mut self, byte: &mut u8) {
+        self.place = match self.place {
+            Place::Request(matched) if *byte == b"\r\n\r\n"[matched] => match matched {
+                3 => Place::First,
+                _ => Place::Request(matched + 1),
+            },
+            Place::Request(_) => Place::Request(usize::from(*byte == b'\r')),
+            Place::First => {
+                *byte = self.first(*byte);
+                Place::Length
+            }
+            Place::Length => match *byte & 0x7f {
+                126 => Place::More(2, 0),
+                127 => Place::More(8, 0),
+                length => Place::Rest(MASK + u64::from(length)),
+            },
+            Place::More(left, value) => {
+                let value = value << 8 | u64::from(*byte);
+                match left {
+                    1 => Place::Rest(MASK + value),
+                    _ => Place::More(left - 1, value),
+                }
+            }
+            Place::Rest(1) => Place::First,
+            Place::Rest(left) => Place::Rest(left - 1),
+        };
+    }
+
+    /// The bit FIN and the kind of a frame: 0 goes on, 1 is text, 9 a ping, 10 a pong.
+    fn first(&self, byte: u8) -> u8 {
+        match (self.fault, byte & 0x0f) {
+            (Some(Fault::FragmentsApart), 0 | 1) => 0x81,
+            (Some(Fault::PingUnanswered), 9) => 0x8a,
+            _ => byte,
+        }
+    }
+}
+
+impl AsyncRead for Altered {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if matches!(
+            self.fault,
+            Some(Fault::FragmentsApart | Fault::PingUnanswered)
+        ) {
+            for byte in &mut buffer.filled_mut()[before..] {
+                self.read(byte);
+            }
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for Altered {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
