@@ -15,9 +15,7 @@ Exit codes:
 Examples:
   collab-conformance                      play against the built-in server
   collab-conformance run --url ws://127.0.0.1:8000/ws
-  collab-conformance run --url wss://a.example/ws --header Origin=https://b.c
   collab-conformance run --exec './my-server --port {port}'
-  collab-conformance run --report r.json sync/
   collab-conformance explain sync.replay-exact";
 
 const PROPERTIES_HELP: &str = "\
@@ -74,7 +72,7 @@ pub(crate) enum Command {
     Run(Box<Run>),
     /// Play random histories of many clients
     Properties(Box<Properties>),
-    /// Send frames made from the schemas, right ones and ones with one thing wrong
+    /// Send frames made from the schemas, with at most one thing wrong
     Fuzz(Box<Fuzz>),
     /// Put a load on the server, and measure how long ops take
     Load(Box<Load>),
@@ -135,7 +133,7 @@ pub(crate) struct Run {
     /// Play only this profile's cases (repeatable)
     #[arg(long, value_name = "NAME")]
     pub(crate) profile: Vec<String>,
-    /// Fail if the server lacks this profile (repeatable)
+    /// Fail where it is not offered (repeatable)
     #[arg(long, value_name = "NAME")]
     pub(crate) require_profile: Vec<String>,
     /// Play only this scenario file (repeatable)
@@ -153,8 +151,8 @@ pub(crate) struct Run {
     /// Leave out cases with this in their id
     #[arg(long, value_name = "FILTER")]
     pub(crate) skip: Vec<String>,
-    /// Name the cases that would be played
-    #[arg(long)]
+    /// Name the cases that would be played, as libtest does; see the command `list`
+    #[arg(long, hide = true)]
     pub(crate) list: bool,
     /// Let bytes come up to so many ms later
     #[arg(long, value_name = "MS[:SEED]")]
@@ -165,7 +163,7 @@ pub(crate) struct Run {
     /// Fail where a SHOULD is broken, too
     #[arg(long)]
     pub(crate) strict: bool,
-    /// End with the first case that fails, quick ones first
+    /// End with the first case that fails
     #[arg(long)]
     pub(crate) fail_fast: bool,
     /// Cases played at once

@@ -143,7 +143,7 @@ pub fn failures_text(report: &Report, server: &str) -> String {
         told && !is_not_played(case)
     };
     let mut told: Vec<&CaseReport> = report.cases.iter().filter(is_told).collect();
-    told.sort_by_key(|case| place(case));
+    told.sort_by_cached_key(|case| place(case));
     let mut text = String::new();
     for case in told {
         let lead = match case.verdict {
@@ -156,7 +156,7 @@ pub fn failures_text(report: &Report, server: &str) -> String {
 }
 
 /// Whether something else kept the case from being played.
-pub(crate) fn is_not_played(case: &CaseReport) -> bool {
+pub fn is_not_played(case: &CaseReport) -> bool {
     let message = case.message.as_deref();
     message.is_some_and(|message| message.starts_with(NOT_PLAYED))
 }

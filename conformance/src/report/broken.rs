@@ -94,15 +94,12 @@ pub fn rank<'a>(named: Vec<Named<'a>>, tested: &BTreeMap<&str, usize>) -> Vec<Br
         Some(&all) if all > 0 => failed.get(id).copied().unwrap_or(0) as f64 / all as f64,
         _ => 0.0,
     };
+    // The cases stand in this order.
+    let nearest = |row: &Broken<'_>| row.cases.first().map(remoteness);
     let weight = |row: &Broken<'_>| {
-        let nearest = row.cases.iter().map(remoteness).min();
-        let near = row
-            .cases
-            .iter()
-            .filter(|one| Some(remoteness(one)) == nearest);
-        near.count() as f64 * share(row.requirement)
+        let is_near = |one: &&Named<'_>| Some(remoteness(one)) == nearest(row);
+        row.cases.iter().filter(is_near).count() as f64 * share(row.requirement)
     };
-    let nearest = |row: &Broken<'_>| row.cases.iter().map(remoteness).min();
     let text = rows.iter().find(|row| row.requirement == ids::RESYNC_TEXT);
     let text = text.map(|row| (nearest(row), share(row.requirement)));
     // What is said of every wrong text stands behind what says why it is wrong.

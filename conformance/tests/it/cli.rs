@@ -178,8 +178,8 @@ fn scenario_files_are_played_instead_of_the_cases() {
     };
     let right = file(
         "right.json",
-        r#"{"id":"mine/joins","title":"t","requirements":["resync.text"],
-            "steps":[{"step":"join","on":"A"}]}"#,
+        r#"{"id":"mine/joins","title":"t","requirements":["sync.zero"],
+            "steps":[{"step":"join","on":"A","requirement":"sync.zero"}]}"#,
     );
     let wrong = file("wrong.json", r#"{"id":"mine/x","title":"t","steps":[]}"#);
     let text = stdout(&["run", "--scenario", &right], 0);

@@ -62,7 +62,11 @@ async fn a_fault_is_found_and_told_by_the_simplest_frame() {
             Kind::OpRuns,
             "`op.count` is 0, below the minimum 1",
         ),
-        (Fault::FloatsTaken, Kind::Op, "0.5, no integer"),
+        (
+            Fault::FloatsTaken,
+            Kind::Op,
+            "4503599627370495.5, no integer",
+        ),
         (Fault::PresenceSizeEarly, Kind::Presence, "has 4,097 bytes"),
         (
             Fault::OpEpochTrimmed,

@@ -357,7 +357,7 @@ async fn close_codes() {
         (1008, showing("Doc", "A", json!({}))),
         (1008, showing("doc", "B", Value::Null)),
         (1009, showing("doc", "A", long.clone())),
-        (1009, showing("doc", "B", long)),
+        (1008, showing("doc", "B", long)),
         (1002, showing("doc", "B", json!([]))),
         (1002, showing("doc", "A", json!("x"))),
         (1002, nothing),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use collab_conformance::case::{Case, Weight};
 use collab_conformance::exec::Exec;
+use collab_conformance::report::is_not_played;
 use collab_conformance::runner::{FirstContact, Options, Servers, Session};
 use collab_conformance::target::Target;
 use collab_spec::report::{CaseReport, Report, Verdict};
@@ -117,7 +118,7 @@ fn sum_up(fault: Fault, report: &Report) -> Mutant {
                     mutant.contact = Some(named.to_owned());
                 }
                 // It says nothing of a case that it was not played any more.
-                None if message.starts_with("not played") => {}
+                None if is_not_played(case) => {}
                 None => drop(mutant.unnamed.insert(case.id.clone())),
             }
             continue;
