@@ -41,6 +41,20 @@ Exit codes:
   0 all was right    1 the server failed
   2 wrong usage      3 no server there, or the suite itself failed";
 
+const LOAD_HELP: &str = "\
+Each client types into its document, one character an op. Without --rate
+and --in-flight, each has one op under way.
+
+Exit codes:
+  0 every echo came    1 the server failed
+  2 wrong usage        3 no server there, or the load itself failed
+
+Examples:
+  collab-conformance load --url ws://127.0.0.1:8000/ws --clients 50
+  collab-conformance load --exec 'my-server --port {port}' --rate 100
+  collab-conformance load --exec 'collab-conformance relay --port {port}'
+                          the floor: a relay that decodes nothing";
+
 /// Plays the conformance cases of the collaborative text protocol against a server.
 #[derive(Parser)]
 #[command(version, after_help = AFTER_HELP, args_conflicts_with_subcommands = true)]
@@ -60,6 +74,15 @@ pub(crate) enum Command {
     Properties(Box<Properties>),
     /// Send frames made from the schemas, with at most one thing wrong
     Fuzz(Box<Fuzz>),
+    /// Put a load on the server, and measure how long ops take
+    Load(Box<Load>),
+    /// Serve as the null relay of `load`: fan ops out, and decode none
+    #[command(hide = true)]
+    Relay {
+        /// The port; 0 takes a free one
+        #[arg(long, default_value_t = 0)]
+        port: u16,
+    },
     /// Name the cases, or the requirements with their cases
     List {
         /// The requirements instead
@@ -235,6 +258,34 @@ pub(crate) struct Fuzz {
     /// Show the frames and what is due, and send none
     #[arg(long)]
     pub(crate) list: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = LOAD_HELP)]
+pub(crate) struct Load {
+    #[command(flatten)]
+    pub(crate) reach: Reach,
+    /// How many documents
+    #[arg(long, value_name = "D", default_value_t = 1)]
+    pub(crate) docs: usize,
+    /// How many clients each document has
+    #[arg(long, value_name = "C", default_value_t = 10)]
+    pub(crate) clients: usize,
+    /// Send so many ops a second, of all clients together
+    #[arg(long, value_name = "R", conflicts_with = "in_flight")]
+    pub(crate) rate: Option<f64>,
+    /// Let each client have so many ops under way
+    #[arg(long, value_name = "K")]
+    pub(crate) in_flight: Option<u64>,
+    /// How long is measured
+    #[arg(long, value_name = "SECS", default_value_t = 5.0)]
+    pub(crate) secs: f64,
+    /// How long is played before that
+    #[arg(long, value_name = "SECS", default_value_t = 1.0)]
+    pub(crate) warm_up: f64,
+    /// Write the figures as JSON, too
+    #[arg(long, value_name = "FILE.json")]
+    pub(crate) json: Option<PathBuf>,
 }
 
 impl Properties {

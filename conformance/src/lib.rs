@@ -17,6 +17,7 @@ pub mod fuzz;
 pub mod gate;
 pub mod http;
 pub mod ids;
+pub mod load;
 pub mod mimic;
 pub mod model;
 pub mod monitor;

@@ -4,6 +4,7 @@
 
 mod cli;
 mod fuzz_command;
+mod load_command;
 mod properties_command;
 mod reach;
 
@@ -64,6 +65,8 @@ fn execute(cli: Cli) -> Result<u8, Stop> {
         Some(Command::Run(arguments)) => run(&arguments, &cases),
         Some(Command::Properties(arguments)) => properties_command::run(&arguments),
         Some(Command::Fuzz(arguments)) => fuzz_command::run(&arguments),
+        Some(Command::Load(arguments)) => load_command::run(&arguments),
+        Some(Command::Relay { port }) => load_command::relay(port),
         Some(Command::List {
             requirements: false,
         }) => show(&catalog::cases(&cases)),

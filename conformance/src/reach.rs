@@ -196,7 +196,7 @@ fn usage(error: TargetError) -> Stop {
 }
 
 /// Ready on the first SIGINT, SIGTERM or SIGHUP.
-fn told_to_end() -> io::Result<impl Future<Output = ()> + Send + 'static> {
+pub(crate) fn told_to_end() -> io::Result<impl Future<Output = ()> + Send + 'static> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;

@@ -160,6 +160,11 @@ impl Target {
         format!("{}:{}", self.host, self.port)
     }
 
+    /// The path, with its query.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
     /// The certificates that are trusted for this target alone.
     pub fn authorities(&self) -> &[CertificateDer<'static>] {
         &self.authorities

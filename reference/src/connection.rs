@@ -37,8 +37,9 @@ use crate::violation::Violation;
 
 type WebSocket = WebSocketStream<TcpStream>;
 
-/// What one connection reads at a time; the library keeps this much for it even when idle.
-const READ_BUFFER_BYTES: usize = 8 << 10;
+/// What one connection reads at a time; the library keeps this much for it even when idle,
+/// and clears it before each read.
+const READ_BUFFER_BYTES: usize = 4 << 10;
 
 /// What the library collects before it writes to the socket.
 const WRITE_BUFFER_BYTES: usize = 16 << 10;
@@ -342,10 +343,16 @@ where
     while !seat.has_taken(last.load(Relaxed)) || !batch.is_empty() {
         // Without pongs before it, a batch always fits into the library's buffer.
         sink.flush().await?;
+        let mut fed = 0;
         for message in batch {
             for frame in frames(message) {
+                fed += frame.len();
                 sink.feed(frame).await?;
-                seat.progressed();
+                // Until the library's buffer is full, nothing goes to the socket.
+                if fed >= WRITE_BUFFER_BYTES {
+                    fed = 0;
+                    seat.progressed();
+                }
             }
         }
         sink.flush().await?;
@@ -353,6 +360,8 @@ where
         batch = seat.take();
         if batch.is_empty() && last.load(Relaxed) == u64::MAX {
             seat.signals().wake.notified().await;
+            // Whoever has something to submit now goes first, and all of it goes out in one write.
+            tokio::task::yield_now().await;
             batch = seat.take();
         }
     }

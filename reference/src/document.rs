@@ -24,6 +24,15 @@ pub enum Submitted {
     Duplicate(u64),
 }
 
+/// A submitted op that broke no rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Accepted {
+    /// It is new, and is in the log as this.
+    New(Arc<LoggedOp>),
+    /// As [`Submitted::Duplicate`].
+    Duplicate(u64),
+}
+
 /// How a client that joins is brought to the head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sync {
@@ -179,6 +188,20 @@ impl Document {
         client_msg_id: &Name,
         op: &Op,
     ) -> Result<Submitted, Violation> {
+        let accepted = self.accept(client_id, client_msg_id, op)?;
+        Ok(match accepted {
+            Accepted::New(logged) => Submitted::New(logged.server_seq),
+            Accepted::Duplicate(seq) => Submitted::Duplicate(seq),
+        })
+    }
+
+    /// As [`Document::submit`], with what the log keeps of a new op.
+    pub(crate) fn accept(
+        &mut self,
+        client_id: &Name,
+        client_msg_id: &Name,
+        op: &Op,
+    ) -> Result<Accepted, Violation> {
         let known = self
             .known
             .messages
@@ -186,20 +209,20 @@ impl Document {
             .and_then(|of_client| of_client.get(client_msg_id));
         if let Some(&seq) = known {
             return match self.op(seq).op == *op {
-                true => Ok(Submitted::Duplicate(seq)),
+                true => Ok(Accepted::Duplicate(seq)),
                 false => Err(Violation::MessageIdReused),
             };
         }
         if let Op::Ins(insert) = op
             && let Some(seq) = self.check_insert(client_id, insert)?
         {
-            return Ok(Submitted::Duplicate(seq));
+            return Ok(Accepted::Duplicate(seq));
         }
         self.text.integrate(op);
         let (client_id, client_msg_id) = (client_id.clone(), client_msg_id.clone());
         let logged = self.log.append(client_id, client_msg_id, op.clone());
         self.known.remember(&logged);
-        Ok(Submitted::New(logged.server_seq))
+        Ok(Accepted::New(logged))
     }
 
     /// The seq under which an equal insert was accepted, if one was.

@@ -3,6 +3,7 @@
 //! Deliberately absent: locks and waiting, which are the room's.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -25,7 +26,20 @@ pub(crate) const MAX_ANSWERS: usize = 1024;
 /// The encoded echo of a whole op.
 pub(crate) struct Echo {
     pub(crate) logged: Arc<LoggedOp>,
+    /// The seqs of the op, kept here too: many connections ask for them.
+    pub(crate) seqs: RangeInclusive<u64>,
     pub(crate) frame: Bytes,
+}
+
+impl Echo {
+    pub(crate) fn new(logged: Arc<LoggedOp>, frame: Bytes) -> Self {
+        let seqs = logged.after() + 1..=logged.server_seq;
+        Self {
+            logged,
+            seqs,
+            frame,
+        }
+    }
 }
 
 /// A connection in its room.
@@ -41,6 +55,8 @@ pub(crate) struct Member {
     pub(crate) taken: u64,
     /// The seqs of ops sent again, to be echoed to this connection alone.
     pub(crate) answers: VecDeque<u64>,
+    /// Whether the writer has been told of echoes since it last took.
+    pub(crate) told: bool,
     /// What others show of themselves, where the profile is on.
     pub(crate) inbox: Option<Inbox>,
 }
@@ -63,6 +79,24 @@ impl Member {
 
     pub(crate) fn is_crowded(&self, echoed: u64, max_waiting: u64) -> bool {
         self.waiting(echoed) > max_waiting / CROWDED_PART || self.answers.len() > MAX_ANSWERS
+    }
+
+    /// Takes an echo from the tail, as [`Member::pass`].
+    pub(crate) fn pass_echo(&mut self, batch: &mut Batch, room: &Room, echo: &Echo) {
+        let is_whole = *echo.seqs.start() == self.cursor + 1;
+        if is_whole && (self.runs || echo.seqs.start() == echo.seqs.end()) {
+            self.reach(*echo.seqs.end(), echo.frame.len());
+            batch.push(echo.frame.clone());
+        } else {
+            self.pass(batch, room, &echo.logged, || echo.frame.clone());
+        }
+    }
+
+    /// Tells the writer that there are echoes, once until it takes.
+    pub(crate) fn tell(&mut self) {
+        if !std::mem::replace(&mut self.told, true) {
+            self.signals.wake.notify_one();
+        }
     }
 
     /// Takes the echo of the op at the cursor, or of what of it lies behind the cursor, as far as the

@@ -13,7 +13,7 @@
 //!
 //! Deliberately absent: sockets and close frames (the connection's), the life of rooms (the hub's).
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ use collab_spec::message::{Hello, HelloAck, Limits, Op, OpEcho, Resync, ServerMe
 use tokio::sync::Notify;
 
 use crate::config::Config;
-use crate::document::{Document, Submitted, Sync};
+use crate::document::{Accepted, Document, Submitted, Sync};
 use crate::log::LoggedOp;
 pub use crate::member::Signals;
 use crate::member::{Batch, Echo, MAX_ANSWERS, Member};
@@ -61,7 +61,7 @@ struct Inner {
     presence: Presence,
     /// How many bytes may wait for a connection.
     max_waiting: u64,
-    members: HashMap<u64, Member>,
+    members: BTreeMap<u64, Member>,
     next_member: u64,
     /// The encoded echoes of the newest ops, up to the head.
     tail: VecDeque<Echo>,
@@ -99,7 +99,7 @@ impl Room {
             document,
             presence: Presence::default(),
             max_waiting: max_waiting as u64,
-            members: HashMap::new(),
+            members: BTreeMap::new(),
             next_member: 0,
             tail: VecDeque::new(),
             tail_bytes: 0,
@@ -165,6 +165,7 @@ impl Room {
                 baseline: head,
                 taken: inner.echoed,
                 answers: VecDeque::new(),
+                told: false,
                 inbox: profiles.presence.then(Inbox::default),
             };
             inner.members.insert(member, state);
@@ -292,15 +293,15 @@ impl Seat {
         op: &Op,
     ) -> Result<Submitted, Violation> {
         let mut inner = self.room.lock();
-        let submitted = inner.document.submit(client_id, client_msg_id, op)?;
-        match submitted {
-            Submitted::New(seq) => {
-                let logged = inner.document.op(seq);
+        match inner.document.accept(client_id, client_msg_id, op)? {
+            Accepted::New(logged) => {
+                let server_seq = logged.server_seq;
                 let frame = self.room.echo(&logged);
-                let crowded = inner.publish(Echo { logged, frame });
+                let crowded = inner.publish(Echo::new(logged, frame));
                 self.room.crowded.store(crowded, Relaxed);
+                Ok(Submitted::New(server_seq))
             }
-            Submitted::Duplicate(seq) => {
+            Accepted::Duplicate(seq) => {
                 if let Some(member) = inner.members.get_mut(&self.member) {
                     member.answers.push_back(seq);
                     member.signals.wake.notify_one();
@@ -308,9 +309,9 @@ impl Seat {
                         self.room.crowded.store(true, Relaxed);
                     }
                 }
+                Ok(Submitted::Duplicate(seq))
             }
         }
-        Ok(submitted)
     }
 
     /// The next frames for this connection, none where it has all.
@@ -377,14 +378,14 @@ impl Inner {
             && let Some(oldest) = self.tail.pop_front()
         {
             self.tail_bytes -= oldest.frame.len();
-            self.tail_from = oldest.logged.server_seq;
+            self.tail_from = *oldest.seqs.end();
         }
         let (echoed, max_waiting) = (self.echoed, self.max_waiting);
         let mut crowded = false;
         self.members.retain(|_, member| {
             let fits = member.waiting(echoed) <= max_waiting;
             match fits {
-                true => member.signals.wake.notify_one(),
+                true => member.tell(),
                 false => member.signals.too_slow.notify_one(),
             }
             crowded |= member.is_crowded(echoed, max_waiting);
@@ -415,6 +416,7 @@ impl Inner {
         let Some(member) = self.members.get_mut(&member) else {
             return (Vec::new(), false);
         };
+        member.told = false;
         let crowded = member.is_crowded(self.echoed, self.max_waiting);
         let mut batch = Batch::default();
         if member.cursor < self.tail_from {
@@ -426,13 +428,14 @@ impl Inner {
             }
         }
         if member.cursor >= self.tail_from {
-            let passed = |echo: &Echo| echo.logged.server_seq <= member.cursor;
-            let at = self.tail.partition_point(passed);
-            for echo in self.tail.range(at..) {
+            // Most have read all but the last few.
+            let is_behind = |echo: &&Echo| *echo.seqs.end() > member.cursor;
+            let behind = self.tail.iter().rev().take_while(is_behind).count();
+            for echo in self.tail.range(self.tail.len() - behind..) {
                 if batch.is_full() {
                     break;
                 }
-                member.pass(&mut batch, room, &echo.logged, || echo.frame.clone());
+                member.pass_echo(&mut batch, room, echo);
             }
         }
         while let Some(&seq) = member.answers.front()

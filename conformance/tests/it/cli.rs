@@ -9,7 +9,7 @@ fn suite(arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-fn assert_stops(arguments: &[&str], code: i32, sentence: &str) {
+pub(crate) fn assert_stops(arguments: &[&str], code: i32, sentence: &str) {
     let output = suite(arguments);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");

@@ -8,6 +8,7 @@ mod cli;
 mod coverage;
 mod exec;
 mod fuzz;
+mod load;
 mod matrix;
 mod mutants;
 mod null;
