@@ -65,7 +65,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::code(
             "close/delivered-unread",
             "who sends on after a refusal, and reads the close frame only then, is not cut off",
-            &["close.delivered", "close.too-big"],
+            &["close.delivered", "close.too-big", "transport.bounds-16m"],
             delivered_unread,
         )
         .weight(Weight::Heavy),

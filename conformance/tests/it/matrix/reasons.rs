@@ -9,7 +9,6 @@ pub(super) const STANDS_UNDER: &[&str] = &[
     "transport.any-json",
     "transport.integers",
     "transport.takes-64k",
-    "transport.bounds-16m",
     "resume.replay",
     "hello.fields",
     "hello.capabilities",
