@@ -430,8 +430,14 @@ impl Session {
             return Some(ExitReason::Died);
         }
         let is_asked = played.timed_out && self.options.first_contact == FirstContact::Required;
-        let is_silent = is_asked && !self.gate.answers(instance.target()).await;
-        is_silent.then_some(ExitReason::Hung)
+        if !is_asked || self.gate.answers(instance.target()).await {
+            return None;
+        }
+        // Who does not answer may have been about to end, though nobody saw it yet.
+        Some(match instance.is_failing(true).await {
+            true => ExitReason::Died,
+            false => ExitReason::Hung,
+        })
     }
 
     /// Counts the failures of servers as a whole; there is an end to starting them again.
