@@ -198,12 +198,6 @@ impl Context {
         self.connect_to(&self.target(), name, buffers).await
     }
 
-    /// Opens a WebSocket through a proxy of the case's own.
-    pub(crate) async fn connect_through(&self, proxy: &Proxy, name: &str) -> Outcome<Client> {
-        let target = proxy.target(&self.target());
-        self.connect_to(&target, name, Buffers::Usual).await
-    }
-
     async fn connect_to(&self, target: &Target, name: &str, buffers: Buffers) -> Outcome<Client> {
         let out_of_time = self.left() < self.patience();
         let since = self.recorder().now();

@@ -11,7 +11,6 @@ use crate::client::{Client, ROOT};
 use crate::context::Context;
 use crate::ids;
 use crate::outcome::{Failure, Outcome};
-use crate::proxy::{Faults, Plan, Proxy};
 use crate::wire::Buffers;
 
 use super::follow::follow;
@@ -49,13 +48,6 @@ pub(super) fn cases() -> Vec<Case> {
             "while one client sends 12 MiB without waiting, nobody who reads is closed",
             &["slow.readers-safe", ids::SEQ_FAN_OUT],
             readers_stay,
-        )
-        .weight(Weight::Slow),
-        Case::code(
-            "slow/thin-line",
-            "a client that reads all that its line brings, 6 MiB a second, is not closed for 20 MiB",
-            &["slow.readers-safe", ids::SEQ_FAN_OUT],
-            thin_line,
         )
         .weight(Weight::Slow),
         Case::code(
@@ -270,25 +262,6 @@ async fn readers_stay(context: Context) -> Outcome {
     two.expect_echoes_of(&writer.history, "slow.readers-safe")
         .await?;
     one.barrier(&mut [&mut two, &mut writer.client], "slow.readers-safe")
-        .await
-}
-
-/// More is sent than may wait (`slow.ceiling`), and sooner than the line can bring it.
-async fn thin_line(context: Context) -> Outcome {
-    let line = Plan::same(Faults::none().throttle(6 * MIB as u64));
-    let proxy = Proxy::start(&context.target().authority(), line).await;
-    let proxy = proxy.map_err(|why| Failure::Harness(format!("the proxy can't start: {why}")))?;
-    let mut thin = context.connect_through(&proxy, "thin").await?;
-    thin.hello(context.doc_id(), "thin", None);
-    thin.expect_joined().await?;
-    let mut writer = Writer::join(&context).await?;
-    writer.submit_bytes(20 * MIB);
-    thin.expect_echoes_of(writer.history(), "slow.readers-safe")
-        .await?;
-    writer.expect_from(1, "slow.readers-safe").await?;
-    writer
-        .client
-        .barrier(&mut [&mut thin], "slow.readers-safe")
         .await
 }
 
