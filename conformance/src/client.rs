@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use crate::context::Context;
 use crate::ids;
 use crate::outcome::{Failure, Outcome};
-use crate::trace::Received;
+use crate::trace::{Received, What};
 use crate::wire::{Arrival, Inbox, Incoming, Outgoing, Phase, Wire};
 
 /// A message that came, with its place in the trace.
@@ -463,6 +463,17 @@ impl Client {
                 .got(self.instead())
                 .timed_out()
             })
+    }
+
+    /// Why something that was sent did not go to the socket, where that happened.
+    pub fn not_sent(&self) -> Option<String> {
+        let trace = self.context.recorder().snapshot();
+        let own = Some(self.wire.connection());
+        let mut events = trace.events.into_iter();
+        events.find_map(|event| match event.what {
+            What::NotSent(why) if event.connection == own => Some(why),
+            _ => None,
+        })
     }
 
     fn note_hello(&mut self, text: &str) {

@@ -195,9 +195,13 @@ impl Context {
 
     /// Opens a WebSocket with the receive buffer given; see [`Buffers::Small`] for slow readers.
     pub async fn connect_with(&self, name: &str, buffers: Buffers) -> Outcome<Client> {
+        self.connect_to(&self.target(), name, buffers).await
+    }
+
+    async fn connect_to(&self, target: &Target, name: &str, buffers: Buffers) -> Outcome<Client> {
         let out_of_time = self.left() < self.patience();
         let since = self.recorder().now();
-        self.open(name, buffers).await.map_err(|error| {
+        self.open_to(target, name, buffers).await.map_err(|error| {
             if out_of_time {
                 return self.out_of_time();
             }
@@ -216,9 +220,18 @@ impl Context {
 
     /// As [`Context::connect_with`], with the error as it is.
     pub(crate) async fn open(&self, name: &str, buffers: Buffers) -> Result<Client, OpenError> {
+        self.open_to(&self.target(), name, buffers).await
+    }
+
+    async fn open_to(
+        &self,
+        target: &Target,
+        name: &str,
+        buffers: Buffers,
+    ) -> Result<Client, OpenError> {
         let recorder = Arc::clone(&self.inner.recorder);
         let within = self.patience().min(self.left());
-        let (wire, inbox) = Wire::open(&self.target(), name, buffers, recorder, within).await?;
+        let (wire, inbox) = Wire::open(target, name, buffers, recorder, within).await?;
         let wire = Arc::new(wire);
         self.wires().push(Arc::clone(&wire));
         let name = self.recorder().name(wire.connection());

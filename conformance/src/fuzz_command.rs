@@ -26,7 +26,7 @@ pub(crate) fn run(arguments: &Fuzz) -> Result<u8, Stop> {
     if arguments.list {
         return Ok(list(&kinds, seed, arguments.cases));
     }
-    let runtime = Runtime::new().map_err(|error| Stop(HARNESS, error.to_string()))?;
+    let runtime = crate::runtime()?;
     let met = arguments.reach.meet(&runtime)?;
     let started = Instant::now();
     let ends = arguments

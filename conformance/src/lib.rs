@@ -64,8 +64,10 @@ pub async fn run(
     futures_util::stream::iter(selected)
         .for_each_concurrent(concurrency, |case| {
             let session = Arc::clone(&session);
+            // A task each: a case that computes does not hold up the others.
+            let played = tokio::spawn(async move { session.play_unless_failed(&case).await });
             async move {
-                session.play_unless_failed(&case).await;
+                played.await.expect("a panic of a case is its failure");
             }
         })
         .await;

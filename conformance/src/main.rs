@@ -21,7 +21,7 @@ use collab_conformance::runner::{Options, Server, Session};
 use collab_conformance::{catalog, files, report};
 use collab_spec::profile::Profile;
 use collab_spec::report::ExitReason;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::cli::{Cli, Command, Run, Scenarios};
 use crate::reach::random_seed;
@@ -87,6 +87,17 @@ fn execute(cli: Cli) -> Result<u8, Stop> {
     }
 }
 
+/// What the commands run in. It has more threads than there are processors: while some take messages of
+/// megabytes apart, the others read on, and nobody is taken for a client that has stopped reading.
+fn runtime() -> Result<Runtime, Stop> {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let built = Builder::new_multi_thread()
+        .worker_threads((4 * processors).max(8))
+        .enable_all()
+        .build();
+    built.map_err(|error| Stop(HARNESS, error.to_string()))
+}
+
 fn show(text: &str) -> Result<u8, Stop> {
     use std::io::Write as _;
     // A reader such as `head` may have gone away.
@@ -145,7 +156,7 @@ fn run(arguments: &Run, cases: &[Case]) -> Result<u8, Stop> {
         return Err(Stop(USAGE, sentence.to_owned()));
     }
     check_report_path(arguments.report.as_deref())?;
-    let runtime = Runtime::new().map_err(|error| Stop(HARNESS, error.to_string()))?;
+    let runtime = runtime()?;
     let jitter = options.jitter;
     let source = arguments.reach.source(&runtime, jitter, arguments.list)?;
     let (servers, _kept) = source.servers();

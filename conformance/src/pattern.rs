@@ -119,12 +119,15 @@ pub fn same(a: &Value, b: &Value) -> bool {
         (Value::Array(a), Value::Array(b)) => {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
         }
-        (Value::Object(a), Value::Object(b)) => {
-            let field = |(name, a): (&String, &Value)| b.get(name).is_some_and(|b| same(a, b));
-            a.len() == b.len() && a.iter().all(field)
-        }
+        (Value::Object(a), Value::Object(b)) => same_fields(a, b),
         _ => a == b,
     }
+}
+
+/// As [`same`], of two objects.
+pub fn same_fields(a: &Map<String, Value>, b: &Map<String, Value>) -> bool {
+    let field = |(name, a): (&String, &Value)| b.get(name).is_some_and(|b| same(a, b));
+    a.len() == b.len() && a.iter().all(field)
 }
 
 /// The mismatches in one sentence.

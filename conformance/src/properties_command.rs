@@ -10,7 +10,6 @@ use collab_conformance::properties::shrink::{CONFIRMATIONS, Shrunk, shrink};
 use collab_conformance::properties::{How, Kind};
 use collab_conformance::report;
 use collab_spec::profile::Profile;
-use tokio::runtime::Runtime;
 
 use crate::cli::Properties;
 use crate::reach::random_seed;
@@ -23,7 +22,7 @@ pub(crate) fn run(arguments: &Properties) -> Result<u8, Stop> {
         let sentence = "--cases and --test-threads are 1 or more";
         return Err(Stop(USAGE, sentence.to_owned()));
     }
-    let runtime = Runtime::new().map_err(|error| Stop(HARNESS, error.to_string()))?;
+    let runtime = crate::runtime()?;
     let met = arguments.reach.meet(&runtime)?;
     let (server, offered) = (&met.server, met.offered.clone());
     let search = Search {

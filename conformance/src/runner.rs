@@ -6,14 +6,15 @@ mod judge;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use collab_spec::profile::Profile;
 use collab_spec::report::{
-    CaseReport, ExitReason, FrameReport, REPORT_VERSION, Report, Sender, Suite, Summary, Verdict,
+    Breach, CaseReport, ExitReason, FrameReport, REPORT_VERSION, Report, Sender, Suite, Summary,
+    Verdict,
 };
 use futures_util::FutureExt as _;
 use tokio::sync::watch;
@@ -28,6 +29,7 @@ use crate::outcome::Failure;
 use crate::proxy::Jitter;
 use crate::report;
 use crate::target::Target;
+use crate::trace::Trace;
 use judge::{blank, judge, requirements, trim, worse};
 
 /// After so many cases that waited in vain, the others wait less.
@@ -152,6 +154,14 @@ pub struct Session {
     offered: OnceLock<Vec<Profile>>,
     /// Where the first server that the suite has started was reached.
     first_url: OnceLock<String>,
+}
+
+/// What the monitors find. A long trace keeps them busy, and other cases go on meanwhile.
+async fn monitored(trace: Arc<Trace>) -> Vec<Breach> {
+    let found = tokio::task::spawn_blocking(move || monitor::check(&trace));
+    found
+        .await
+        .unwrap_or_else(|panic| resume_unwind(panic.into_panic()))
 }
 
 impl Session {
@@ -420,8 +430,14 @@ impl Session {
             return Some(ExitReason::Died);
         }
         let is_asked = played.timed_out && self.options.first_contact == FirstContact::Required;
-        let is_silent = is_asked && !self.gate.answers(instance.target()).await;
-        is_silent.then_some(ExitReason::Hung)
+        if !is_asked || self.gate.answers(instance.target()).await {
+            return None;
+        }
+        // Who does not answer may have been about to end, though nobody saw it yet.
+        Some(match instance.is_failing(true).await {
+            true => ExitReason::Died,
+            false => ExitReason::Hung,
+        })
     }
 
     /// Counts the failures of servers as a whole; there is an end to starting them again.
@@ -455,12 +471,13 @@ impl Session {
             Err(_) => context.abandon_all().await,
         }
         let duration = started.elapsed();
-        let trace = context.trace();
+        let trace = Arc::new(context.trace());
+        let monitored = monitored(Arc::clone(&trace)).await;
         let timed_out = matches!(&outcome, Err(Failure::Breach(fault)) if fault.timed_out);
         if timed_out {
             self.late.fetch_add(1, Ordering::Relaxed);
         }
-        let mut report = judge(case, outcome, monitor::check(&trace));
+        let mut report = judge(case, outcome, monitored);
         report.duration_ms = millis(duration);
         report.measurements = context.measurements();
         if report.verdict != Verdict::Pass {

@@ -33,6 +33,17 @@ pub(super) fn cases() -> Vec<Case> {
         )
         .weight(Weight::Slow),
         Case::code(
+            "presence/waiting-for-a-twin",
+            "what a client shows takes nothing from what waits for it of others, nor does who has left",
+            &[
+                ids::PRESENCE_NEWEST,
+                ids::PRESENCE_LEAVING,
+                ids::PRESENCE_PASSED_ON,
+            ],
+            waiting_for_a_twin,
+        )
+        .weight(Weight::Slow),
+        Case::code(
             "presence/storm-of-many",
             "of ten clients that show fifty states each at once, everyone has the newest of each",
             &[ids::PRESENCE_NEWEST, ids::PRESENCE_PASSED_ON],
@@ -174,6 +185,54 @@ async fn storm_to_a_stalled_reader(context: Context) -> Outcome {
     }
     anna.barrier(&mut [&mut stalled, &mut witness], ids::PRESENCE_NEWEST)
         .await
+}
+
+/// The client `anna` has two connections. One does not read while the other, `bo` and a guest show
+/// something, and then shows something itself.
+async fn waiting_for_a_twin(context: Context) -> Outcome {
+    const COUNT: usize = 2_000;
+    let mut stalled = context.connect_with("stalled", Buffers::Small).await?;
+    let ask = Ask::of(PRESENCE);
+    stalled.hello_asking(context.doc_id(), "anna", &ask);
+    stalled.expect_joined_asking(&ask).await?;
+    let mut witness = context.join_asking("witness", PRESENCE).await?;
+    let mut bo = context.join_asking("bo", PRESENCE).await?;
+    stalled.stop_reading();
+    let state = |number: usize| json!({"n": number, "pad": "x".repeat(4_000)});
+    for number in 0..COUNT {
+        bo.send_presence(&state(number));
+    }
+    let newest = BTreeMap::from([("bo".to_owned(), state(COUNT - 1))]);
+    until_newest(&mut witness, newest, ids::PRESENCE_NEWEST).await?;
+    let mut twin = context.reconnect_asking("twin", "anna", &ask).await?;
+    twin.expect_resync(ids::SYNC_ZERO).await?;
+    twin.expect_snapshot().await?;
+    let mut guest = context.join_asking("guest", PRESENCE).await?;
+    let shown = json!({"here": true});
+    for client in [&mut twin, &mut guest] {
+        client.send_presence(&shown);
+        let name = client.client_id().to_owned();
+        witness
+            .expect_presence(&name, &shown, ids::PRESENCE_PASSED_ON)
+            .await?;
+    }
+    guest.close().await?;
+    witness
+        .expect_presence("guest", &Value::Null, ids::PRESENCE_LEAVING)
+        .await?;
+    let own = json!({"from": "stalled"});
+    stalled.send_presence(&own);
+    witness
+        .expect_presence("anna", &own, ids::PRESENCE_PASSED_ON)
+        .await?;
+    let last = json!({"last": true});
+    bo.send_presence(&last);
+    witness
+        .expect_presence("bo", &last, ids::PRESENCE_PASSED_ON)
+        .await?;
+    stalled.resume_reading();
+    let left = BTreeMap::from([("guest".to_owned(), Value::Null), ("bo".to_owned(), last)]);
+    until_newest(&mut stalled, left, ids::PRESENCE_LEAVING).await
 }
 
 async fn storm_of_many(context: Context) -> Outcome {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use collab_spec::id::ParentId;
 use collab_spec::message::OpSubmission;
 
 use crate::case::{Case, Weight};
-use crate::client::{Client, ROOT};
+use crate::client::{Client, ROOT, element, under};
 use crate::context::Context;
 use crate::ids;
 use crate::outcome::{Failure, Outcome};
@@ -34,6 +35,17 @@ pub(super) fn cases() -> Vec<Case> {
             "the time limit on hello does not touch who has said it",
             &["close.hello-timeout", "session.no-effect-of-hello"],
             no_timeout_after_hello,
+        )
+        .weight(Weight::Slow),
+        Case::code(
+            "session/all-left-for-long",
+            "a document that nobody has had open for as long as a hello may take is as it was left",
+            &[
+                "session.outlives-connections",
+                "crdt.pending-applies",
+                "submit.resend",
+            ],
+            all_left_for_long,
         )
         .weight(Weight::Slow),
         Case::code(
@@ -128,6 +140,59 @@ async fn no_timeout_after_hello(context: Context) -> Outcome {
     let typed = quiet.insert(&ROOT, 'q');
     quiet.submit(&typed);
     quiet.expect_echo(&typed, "close.hello-timeout").await?;
+    Ok(())
+}
+
+async fn all_left_for_long(context: Context) -> Outcome {
+    const BROKEN: &str = "session.outlives-connections";
+    let silent = context.connect("silent").await?;
+    let mut anna = context.join("anna").await?;
+    // Siblings, a tombstone between elements, and an op that waits for what bert inserts later.
+    let older = anna.insert(&ROOT, 'c');
+    let newer = anna.insert(&ROOT, 'a');
+    let gone = anna.insert(&under(&newer), 'x');
+    let behind = anna.insert(&under(&gone), 'b');
+    let missing = element(context.next_lamport(), "bert");
+    let waiting = anna.insert(&ParentId::Element(missing.clone()), 'w');
+    let history = [
+        older,
+        newer,
+        gone.clone(),
+        behind,
+        anna.delete(gone.op.id()),
+        waiting,
+    ];
+    anna.submit_all(&history);
+    anna.expect_echoes_of(&history, ids::SEQ_FAN_OUT).await?;
+    anna.close().await?;
+    // The silent one's end tells that the time has passed, without a clock of our own.
+    let mut silent = silent;
+    silent.ended_within(HELLO_AT_MOST + SLACK * 10).await;
+    let back = expect_text(&context, "abc", BROKEN).await?;
+    if back.head() != history.len() as u64 {
+        return Err(
+            Failure::breach(BROKEN, "the head is not the one that was left")
+                .expected(format!("server_seq {}", history.len()))
+                .got(format!("server_seq {}", back.head()))
+                .at(back.synced_at()),
+        );
+    }
+    back.close().await?;
+    let mut bert = context.join("bert").await?;
+    let late = bert.insert_at(missing.lamport(), &under(&gone), 'm');
+    bert.submit(&late);
+    bert.expect_echo(&late, BROKEN).await?;
+    expect_text(&context, "amwbc", "crdt.pending-applies").await?;
+    let mut anna = context.join("anna").await?;
+    anna.resend(&history[0]);
+    let echo = anna.expect_echo(&history[0], "submit.resend").await?;
+    if echo.server_seq.value() != 1 {
+        return Err(
+            Failure::breach("submit.resend", "an op from before has another seq now")
+                .expected("server_seq 1")
+                .got(format!("server_seq {}", echo.server_seq.value())),
+        );
+    }
     Ok(())
 }
 

@@ -63,6 +63,13 @@ pub(super) fn cases() -> Vec<Case> {
         )
         .weight(Weight::Heavy),
         Case::code(
+            "close/delivered-unread",
+            "who sends on after a refusal, and reads the close frame only then, is not cut off",
+            &["close.delivered", "close.too-big", "transport.bounds-16m"],
+            delivered_unread,
+        )
+        .weight(Weight::Heavy),
+        Case::code(
             "transport/ping",
             "a ping is answered with its data before the hello, after it, and in mid-typing",
             &[ids::PING],
@@ -171,6 +178,26 @@ pub(super) async fn expect_too_big(client: &mut Client, requirement: &str) -> Ou
         .got(closed.reason));
     }
     Ok(())
+}
+
+/// Writing fails where the server has let TCP go with data unread: more is sent than the buffers of both
+/// ends hold.
+async fn delivered_unread(context: Context) -> Outcome {
+    let mut anna = context.join("anna").await?;
+    let submission = anna.insert(&ROOT, 'x');
+    anna.stop_reading();
+    anna.send_text(&padded(&frame(&submission), REFUSED_ABOVE + 1));
+    anna.flush("close.delivered").await?;
+    if let Some(why) = anna.not_sent() {
+        return Err(Failure::breach(
+            "close.delivered",
+            "the server let go of TCP while a refused message was still coming",
+        )
+        .expected("that the server reads on, so that its close frame is not lost")
+        .got(why));
+    }
+    anna.resume_reading();
+    expect_too_big(&mut anna, "close.too-big").await
 }
 
 async fn ping(context: Context) -> Outcome {

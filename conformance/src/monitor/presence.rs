@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::breach;
 use super::digest::{Digest, Shown, Talk};
 use crate::ids;
-use crate::pattern::same;
+use crate::pattern::same_fields;
 use crate::trace::{Connection, What};
 
 /// One snapshot after the sync, before any update; updates as others sent them, in their order.
@@ -135,27 +135,27 @@ impl Listener<'_> {
         if update.state.is_none() && self.left(&update.doc_id, client, event) {
             return;
         }
-        if matching(0).is_none() && self.digest.sent_unfit(&update.doc_id, client) {
-            return;
-        }
-        if update.state.is_none() && matching(0).is_none() {
-            let what = format!("null came for {client}, who has not left");
-            self.wrong(ids::PRESENCE_LEAVING, event, what);
-            return;
-        }
         let last = self.newest.get(client).copied().unwrap_or(0);
-        match (matching(last), matching(0)) {
-            (Some(place), _) => drop(self.newest.insert(client.clone(), place)),
+        if let Some(place) = matching(last) {
+            self.newest.insert(client.clone(), place);
+            return;
+        }
+        let is_shown = matching(0).is_some();
+        if !is_shown && self.digest.sent_unfit(&update.doc_id, client) {
+            return;
+        }
+        match (is_shown, update.state.is_none()) {
             // Of several connections only the server knows which one came first.
-            (None, Some(_)) if several(&others) => {}
-            // Who has once shown null may leave later, which is null again.
-            (None, Some(_))
-                if update.state.is_none() && self.left(&update.doc_id, client, event) => {}
-            (None, Some(_)) => {
+            (true, _) if several(&others) => {}
+            (true, _) => {
                 let what = format!("an older state of {client} came after a newer one");
                 self.wrong(ids::PRESENCE_NEWEST, event, what);
             }
-            (None, None) => {
+            (false, true) => {
+                let what = format!("null came for {client}, who has not left");
+                self.wrong(ids::PRESENCE_LEAVING, event, what);
+            }
+            (false, false) => {
                 let own = shown.len() > others.len()
                     && shown
                         .iter()
@@ -209,10 +209,10 @@ impl Listener<'_> {
 }
 
 fn is(shown: &Shown, state: Option<&Map<String, Value>>) -> bool {
-    let value = |state: Option<&Map<String, Value>>| {
-        state.map_or(Value::Null, |state| Value::Object(state.clone()))
-    };
-    same(&value(shown.update.state.as_ref()), &value(state))
+    match (&shown.update.state, state) {
+        (Some(shown), Some(state)) => same_fields(shown, state),
+        (shown, state) => shown.is_none() && state.is_none(),
+    }
 }
 
 /// Why a state is wrong that is none of those shown.

@@ -110,23 +110,29 @@ impl Search {
         findings
     }
 
-    /// A fault that shows in one history alone, where one is near: what went wrong beside others may be
-    /// due to one of them, or take them.
+    /// A fault that shows in one history alone, and again, where one is near: what went wrong beside
+    /// others may be due to one of them, or take them, and what shows once may take a race.
     async fn alone(&self, server: &Server, case: Case) -> Case {
         let is_silent = matches!(case.played.end, Some(End::Silent));
         if self.concurrency <= 1 || is_silent || case.played.broken().is_none() {
             return case;
         }
         let near = self.concurrency.max(self.kinds.len());
+        let mut once = None;
         for seed in (0..near as u64).map(|number| case.seed.wrapping_add(number)) {
-            if let Some(kind) = self.kind(seed) {
-                let alone = self.case(server, kind, seed).await;
-                if alone.played.broken().is_some() {
-                    return alone;
+            let Some(kind) = self.kind(seed) else {
+                continue;
+            };
+            let alone = self.case(server, kind, seed).await;
+            if alone.played.broken().is_some() {
+                let again = self.case(server, kind, seed).await;
+                if again.played.broken().is_some() {
+                    return again;
                 }
+                once.get_or_insert(alone);
             }
         }
-        case
+        once.unwrap_or(case)
     }
 
     /// How the plan of a seed is played.

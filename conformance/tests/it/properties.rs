@@ -256,7 +256,7 @@ async fn a_seed_is_said_and_played_again_and_too_few_histories_are_not_green() {
     let none = ["properties", "--time-budget", "0"];
     assert_ends(&none, 2, &["so few histories show nothing"]).await;
     let unknown = ["properties", "--kind", "nope"];
-    assert_ends(&unknown, 2, &["the kinds are: one-document"]).await;
+    assert_ends(&unknown, 2, &["possible values: one-document, early"]).await;
     assert_ends(&["properties", "--cases", "0"], 2, &["1 or more"]).await;
     let nobody = ["properties", "--url", "ws://127.0.0.1:1/ws"];
     assert_ends(&nobody, 3, &["no server can be reached"]).await;

@@ -9,6 +9,7 @@ pub(super) const STANDS_UNDER: &[&str] = &[
     "transport.any-json",
     "transport.integers",
     "transport.takes-64k",
+    "resume.replay",
     "hello.fields",
     "hello.capabilities",
     "op.fields",
@@ -317,22 +318,7 @@ pub(super) const NAMED_OTHERWISE: &[(&str, &str, &str)] = &[
         "what waits is shown by the state",
     ),
     (
-        "DeleteByPlace",
-        "runs.pending",
-        "a delete of elements that are not there yet waits for each",
-    ),
-    (
-        "DeleteTakesRun",
-        "runs.pending",
-        "a delete of elements that are not there yet waits for each",
-    ),
-    (
         "DeleteWithinRun",
-        "runs.state-pending",
-        "what a delete waits for is shown by the state",
-    ),
-    (
-        "DeleteStopsAtTombstone",
         "runs.state-pending",
         "what a delete waits for is shown by the state",
     ),

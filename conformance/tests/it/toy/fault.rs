@@ -125,7 +125,7 @@ faults! {
     AckBehind: "The ack carries the head of before the last op.", "ack.fields", ["sync/", "session/"];
     AckTwice: "The ack is sent twice.", "session.ack-first", ["session/"];
     AckAfterResync: "The resync goes before the ack.", "session.ack-first", ["session/"];
-    LiveBeforeSync: "The newest echo goes out once more before the sync.", "seq.from-baseline", ["sync/"];
+    LiveBeforeSync: "The newest echo goes out once more before the sync.", "seq.from-baseline", ["sync/", "seq/"];
     JoinMissesEchoes: "Ops sequenced within 20 ms of a join are not echoed to who has joined.", "seq.fan-out", ["seq/", "sync/"];
     EarlyOpsLost: "Ops sent behind the hello without waiting are lost.", "session.early-ops", ["session/"];
 
