@@ -407,7 +407,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Untyped<'a> {
     }
 }
 
-impl Untyped<'_> {
+impl<'a> Untyped<'a> {
     /// The parent of element `id`. Where both are of one replica, they share its name.
     fn parent_of<E: de::Error>(field: Option<Self>, id: &ElementId) -> Result<ParentId, E> {
         let (lamport, replica_id) = match field {
@@ -425,7 +425,7 @@ impl Untyped<'_> {
             .ok_or_else(|| E::custom("parent_id is neither [0,\"root\"] nor the id of an element"))
     }
 
-    fn text<E: de::Error>(field: Option<Self>) -> Result<Cow<'_, str>, E> {
+    fn text<E: de::Error>(field: Option<Self>) -> Result<Cow<'a, str>, E> {
         match field {
             Some(Self::Text(text)) => Ok(text),
             Some(_) => Err(E::custom("value is no string")),
