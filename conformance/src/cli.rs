@@ -15,8 +15,7 @@ Exit codes:
 Examples:
   collab-conformance                      play against the built-in server
   collab-conformance run --url ws://127.0.0.1:8000/ws
-  collab-conformance run --exec './my-server --port {port}'
-  collab-conformance explain sync.replay-exact";
+  collab-conformance run --exec './my-server --port {port}'";
 
 const PROPERTIES_HELP: &str = "\
 A seed makes the same histories for ever. The seed of a fault is printed;
