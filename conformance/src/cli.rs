@@ -13,7 +13,6 @@ Exit codes:
   2 wrong usage       3 no server there, or the suite itself failed
 
 Examples:
-  collab-conformance                      play against the built-in server
   collab-conformance run --url ws://127.0.0.1:8000/ws
   collab-conformance run --exec './my-server --port {port}'";
 
@@ -53,6 +52,14 @@ Examples:
   collab-conformance load --exec 'my-server --port {port}' --rate 100
   collab-conformance load --exec 'collab-conformance relay --port {port}'
                           the floor: a relay that decodes nothing";
+
+const REPORT_HELP: &str = "\
+The exit code says whether it was written; the verdict is that of `run`.
+
+Examples:
+  collab-conformance run --url ws://127.0.0.1:8000/ws --report report.json
+  collab-conformance report junit report.json --out junit.xml
+  collab-conformance report markdown report.json >> \"$GITHUB_STEP_SUMMARY\"";
 
 /// Plays the conformance cases of the collaborative text protocol against a server.
 #[derive(Parser)]
@@ -94,6 +101,27 @@ pub(crate) enum Command {
         #[arg(value_name = "REQUIREMENT-OR-CASE")]
         id: String,
     },
+    /// Write a JSON report as JUnit XML, TAP, Markdown or a badge
+    #[command(after_help = REPORT_HELP)]
+    Report {
+        /// The form
+        form: Form,
+        /// The report, as `run --report FILE.json` wrote it
+        #[arg(value_name = "FILE.json")]
+        report: PathBuf,
+        /// The file to write [default: stdout]
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Write the completions of a shell
+    #[command(hide = true)]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write a man page
+    #[command(hide = true)]
+    Man,
     /// Write the JSON Schemas, and the AsyncAPI and OpenAPI documents
     Schemas {
         /// The folder to write them into
@@ -110,6 +138,19 @@ pub(crate) enum Command {
     /// Work with scenario files
     #[command(subcommand)]
     Scenarios(Scenarios),
+}
+
+/// A form of a report.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Form {
+    /// JUnit XML, which CI systems read
+    Junit,
+    /// The Test Anything Protocol, version 14
+    Tap,
+    /// A comment on a pull request
+    Markdown,
+    /// A small SVG
+    Badge,
 }
 
 #[derive(Subcommand)]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use collab_spec::report::Report;
+use collab_spec::report::{REPORT_VERSION, Report};
 use collab_spec::scenario::Scenario;
 use collab_spec::{api, schema};
 use serde_json::Value;
@@ -40,6 +40,28 @@ pub fn write_report(path: &Path, report: &Report) -> Result<(), String> {
     let text = serde_json::to_string_pretty(report).map_err(|error| error.to_string())?;
     fs::write(path, text + "\n")
         .map_err(|error| format!("{} can't be written: {error}", path.display()))
+}
+
+/// Reads a report.
+///
+/// # Errors
+/// One sentence: it can't be read, or is no report of a version that this suite knows.
+pub fn read_report(path: &Path) -> Result<Report, String> {
+    let name = path.display();
+    let text =
+        fs::read_to_string(path).map_err(|error| format!("{name} can't be read: {error}"))?;
+    let no_report = |error: &dyn std::fmt::Display| {
+        format!("{name} is no report, as `run --report FILE.json` writes it: {error}")
+    };
+    let value: Value = serde_json::from_str(&text).map_err(|error| no_report(&error))?;
+    if let Some(version) = value.get("version").and_then(Value::as_u64)
+        && version != u64::from(REPORT_VERSION)
+    {
+        return Err(format!(
+            "{name} is a report of version {version}; this suite reads version {REPORT_VERSION}"
+        ));
+    }
+    serde_json::from_value(value).map_err(|error| no_report(&error))
 }
 
 /// What is wrong with a scenario file, a sentence each; nothing where it is right.

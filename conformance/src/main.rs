@@ -7,6 +7,7 @@ mod fuzz_command;
 mod load_command;
 mod properties_command;
 mod reach;
+mod report_command;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -74,6 +75,11 @@ fn execute(cli: Cli) -> Result<u8, Stop> {
         Some(Command::Explain { id }) => {
             show(&catalog::explain(&id, &cases).map_err(|error| Stop(USAGE, error))?)
         }
+        Some(Command::Report { form, report, out }) => {
+            report_command::run(form, &report, out.as_deref())
+        }
+        Some(Command::Completions { shell }) => report_command::completions(shell),
+        Some(Command::Man) => report_command::man(),
         Some(Command::Schemas { out }) => {
             let written = files::write_schemas(&out).map_err(|error| Stop(HARNESS, error))?;
             show(&format!(

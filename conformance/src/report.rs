@@ -2,8 +2,12 @@
 //!
 //! Everything here is made from the report's data alone.
 
+pub mod badge;
 pub mod broken;
+pub mod junit;
 mod log;
+pub mod markdown;
+pub mod tap;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -71,6 +75,79 @@ pub fn failure_text(case: &CaseReport) -> String {
         log::write(&mut text, case);
     }
     text
+}
+
+/// How a run stands as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// All that was played passed.
+    Passed,
+    /// A SHOULD is broken, and no MUST.
+    Warned,
+    /// A MUST is broken, or the server died or hung.
+    Failed,
+    /// The harness failed, or nothing could be played.
+    Unknown,
+}
+
+/// How a run stands, by its own verdicts.
+pub fn standing(report: &Report) -> Standing {
+    let summary = &report.summary;
+    let exits = report.server.iter().flat_map(|server| &server.exits);
+    let has_failed = exits.map(|exit| exit.why).any(ExitReason::is_failure);
+    if summary.fail > 0 || has_failed {
+        Standing::Failed
+    } else if summary.error > 0 || summary.pass + summary.warn == 0 {
+        Standing::Unknown
+    } else if summary.warn > 0 {
+        Standing::Warned
+    } else {
+        Standing::Passed
+    }
+}
+
+/// The same in a few words.
+fn outcome(report: &Report) -> String {
+    let summary = &report.summary;
+    let played = summary.pass + summary.warn + summary.fail + summary.error;
+    match standing(report) {
+        Standing::Passed => format!("{} passed", summary.pass),
+        Standing::Warned => format!("{} passed, {} warned", summary.pass, summary.warn),
+        Standing::Failed if summary.fail == 0 => "the server died or hung".to_owned(),
+        Standing::Failed => format!("{} of {played} failed", summary.fail),
+        Standing::Unknown if played == 0 => "nothing was played".to_owned(),
+        Standing::Unknown => format!("{} of {played} with errors", summary.error),
+    }
+}
+
+/// What went wrong in a case, in one line: the first breach with its requirement, or the message.
+fn headline(case: &CaseReport) -> String {
+    match case.breaches.first() {
+        Some(breach) => format!("[{}] {}", breach.requirement, breach.what),
+        None => {
+            let message = case.message.as_deref().unwrap_or("without words");
+            message.lines().next().unwrap_or_default().to_owned()
+        }
+    }
+}
+
+/// Why a case says nothing of the server.
+fn why_not_tested(case: &CaseReport) -> String {
+    let message = case.message.as_deref().map(str::to_owned);
+    message.unwrap_or_else(|| "the server does not offer the profile".to_owned())
+}
+
+/// The area of a case: its id up to the slash.
+fn area(id: &str) -> &str {
+    id.split_once('/').map_or(id, |(area, _)| area)
+}
+
+/// Text of a length at most, in characters.
+fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((at, _)) => format!("{}\n…", &text[..at]),
+        None => text.to_owned(),
+    }
 }
 
 /// The command that plays one case alone; against the built-in server where there are no options.
