@@ -145,7 +145,7 @@ pub(crate) enum Command {
 pub(crate) enum Form {
     /// JUnit XML, which CI systems read
     Junit,
-    /// The Test Anything Protocol, version 14
+    /// The Test Anything Protocol, version 13
     Tap,
     /// A comment on a pull request
     Markdown,

@@ -1,4 +1,4 @@
-//! A report in the Test Anything Protocol, version 14.
+//! A report in the Test Anything Protocol, version 13: Perl's `prove` reads no later one.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use super::{failure_text, headline, why_not_tested};
 
 /// The report as TAP, a test point for each case.
 pub fn write(report: &Report) -> String {
-    let mut text = format!("TAP version 14\n1..{}\n", report.cases.len());
+    let mut text = format!("TAP version 13\n1..{}\n", report.cases.len());
     for (case, number) in report.cases.iter().zip(1..) {
         let word = match case.verdict {
             Verdict::Fail | Verdict::Error => "not ok",
