@@ -185,6 +185,12 @@ pub(crate) struct Run {
     /// Write the results as JSON
     #[arg(long, value_name = "FILE.json")]
     pub(crate) report: Option<PathBuf>,
+    /// Cases known to fail; a stale line fails the run
+    #[arg(long, value_name = "FILE")]
+    pub(crate) expect: Option<PathBuf>,
+    /// Write that file anew, by what came of this run
+    #[arg(long, requires = "expect")]
+    pub(crate) update_expect: bool,
     /// Take the filters for whole ids
     #[arg(long)]
     pub(crate) exact: bool,

@@ -11,6 +11,7 @@ pub mod client;
 pub mod context;
 pub mod dial;
 pub mod exec;
+pub mod expect;
 pub mod files;
 pub mod frames;
 pub mod fuzz;

@@ -16,12 +16,13 @@ use std::sync::Arc;
 use clap::Parser as _;
 use clap::error::ErrorKind;
 use collab_conformance::case::{self, Case};
+use collab_conformance::expect::Expected;
 use collab_conformance::mimic::{self, Arguments};
 use collab_conformance::proxy::Jitter;
 use collab_conformance::runner::{Options, Server, Session};
 use collab_conformance::{catalog, files, report};
 use collab_spec::profile::Profile;
-use collab_spec::report::ExitReason;
+use collab_spec::report::{Report, Verdict};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::cli::{Cli, Command, Run, Scenarios};
@@ -221,21 +222,61 @@ fn finish(arguments: &Run, session: &Session, cases: &[Case]) -> Result<u8, Stop
             names(session.offered())
         );
     }
-    let summary = &results.summary;
-    let exits = results.server.iter().flat_map(|server| &server.exits);
-    let has_failed = exits.map(|exit| exit.why).any(ExitReason::is_failure);
-    let has_warned = arguments.strict && summary.warn > 0;
-    if summary.fail > 0 || has_warned || has_failed || !lacking.is_empty() {
+    let stale = compare(arguments, session, &results)?;
+    let count = |verdict| report::unexpected(&results, verdict);
+    let has_failed = count(Verdict::Fail) > 0 || report::has_server_failed(&results);
+    let has_warned = arguments.strict && count(Verdict::Warn) > 0;
+    // A list that has just been written has all that went wrong, but for cases that were not played.
+    let is_cut_short = results.cases.iter().any(report::is_not_played);
+    let is_listed = arguments.update_expect && !is_cut_short;
+    let has_failed = (has_failed || has_warned) && !is_listed;
+    if has_failed || stale || !lacking.is_empty() {
         return Ok(SERVER_FAILED);
     }
-    if summary.error > 0 {
+    let summary = &results.summary;
+    if count(Verdict::Error) > 0 && !is_listed {
         return Ok(HARNESS);
     }
-    if summary.pass + summary.warn == 0 {
+    let known = results.cases.iter().any(|case| case.known.is_some());
+    if summary.pass + summary.warn == 0 && !known && !is_listed {
         let sentence = "no case could be played with this server and these filters";
         return Err(Stop(USAGE, sentence.to_owned()));
     }
     Ok(PASSED)
+}
+
+/// Says what the list of known failures has wrong, or writes it anew. Whether it is stale.
+fn compare(arguments: &Run, session: &Session, results: &Report) -> Result<bool, Stop> {
+    let Some(path) = &arguments.expect else {
+        return Ok(false);
+    };
+    let all = case::all().map_err(|error| Stop(HARNESS, error.to_string()))?;
+    let name = path.display();
+    if arguments.update_expect {
+        let text = session.expected().updated(results, &all);
+        return match std::fs::write(path, text) {
+            Ok(()) => Ok(false),
+            Err(error) => Err(Stop(USAGE, format!("{name} can't be written: {error}"))),
+        };
+    }
+    let stale = session.expected().stale(results, &all);
+    for sentence in &stale {
+        eprintln!("error: {name}: {sentence}; mend the line, or write --update-expect");
+    }
+    Ok(!stale.is_empty())
+}
+
+/// The list of known failures. One that is to be written may not be there yet.
+fn expected(arguments: &Run) -> Result<Expected, Stop> {
+    let Some(path) = &arguments.expect else {
+        return Ok(Expected::default());
+    };
+    let name = path.display();
+    match std::fs::read_to_string(path) {
+        Ok(text) => Expected::read(&text).map_err(|error| Stop(USAGE, format!("{name}: {error}"))),
+        Err(_) if arguments.update_expect && !path.exists() => Ok(Expected::default()),
+        Err(error) => Err(Stop(USAGE, format!("{name} can't be read: {error}"))),
+    }
 }
 
 fn options(arguments: &Run) -> Result<Options, Stop> {
@@ -261,6 +302,7 @@ fn options(arguments: &Run) -> Result<Options, Stop> {
         required: profiles(&arguments.require_profile)?,
         seed: arguments.seed,
         jitter,
+        expected: expected(arguments)?,
         ..Options::default()
     })
 }

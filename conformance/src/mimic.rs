@@ -56,7 +56,7 @@ fn trial(
         let Some(result) = handle.block_on(session.play_unless_failed(&case)) else {
             return Ok(Completion::ignored_with("a case has failed (--fail-fast)"));
         };
-        if session.fails(result.verdict) {
+        if session.fails(&result) {
             // In words for people all failures are shown at the end, the likely cause first.
             return Err(
                 match format == Some(FormatSetting::Json) && !report::is_not_played(&result) {
@@ -64,6 +64,9 @@ fn trial(
                     false => Failed::without_message(),
                 },
             );
+        }
+        if let Some(reason) = &result.known {
+            return Ok(Completion::ignored_with(format!("known to fail: {reason}")));
         }
         match result.verdict {
             Verdict::NotApplicable | Verdict::Untestable => {

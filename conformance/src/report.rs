@@ -90,16 +90,31 @@ pub enum Standing {
     Unknown,
 }
 
+/// How many cases ended so, those apart that are known to.
+pub fn unexpected(report: &Report, verdict: Verdict) -> usize {
+    let cases = report.cases.iter();
+    let unexpected = cases.filter(|case| case.verdict == verdict && case.known.is_none());
+    unexpected.count()
+}
+
+/// Whether the server died or hung, other than in a case that is known to fail.
+pub fn has_server_failed(report: &Report) -> bool {
+    let is_known = |id: &String| {
+        let mut cases = report.cases.iter();
+        cases.any(|case| case.id == *id && case.known.is_some())
+    };
+    let mut exits = report.server.iter().flat_map(|server| &server.exits);
+    exits.any(|exit| exit.why.is_failure() && !exit.cases.iter().any(is_known))
+}
+
 /// How a run stands, by its own verdicts.
 pub fn standing(report: &Report) -> Standing {
-    let summary = &report.summary;
-    let exits = report.server.iter().flat_map(|server| &server.exits);
-    let has_failed = exits.map(|exit| exit.why).any(ExitReason::is_failure);
-    if summary.fail > 0 || has_failed {
+    let ended = |verdict| unexpected(report, verdict) > 0;
+    if ended(Verdict::Fail) || has_server_failed(report) {
         Standing::Failed
-    } else if summary.error > 0 || summary.pass + summary.warn == 0 {
+    } else if ended(Verdict::Error) || report.summary.pass + report.summary.warn == 0 {
         Standing::Unknown
-    } else if summary.warn > 0 {
+    } else if ended(Verdict::Warn) {
         Standing::Warned
     } else {
         Standing::Passed
@@ -110,18 +125,30 @@ pub fn standing(report: &Report) -> Standing {
 fn outcome(report: &Report) -> String {
     let summary = &report.summary;
     let played = summary.pass + summary.warn + summary.fail + summary.error;
+    let (failed, warned) = (
+        unexpected(report, Verdict::Fail),
+        unexpected(report, Verdict::Warn),
+    );
+    let known = report.cases.iter().filter(|case| case.known.is_some());
+    let known = match known.count() {
+        0 => String::new(),
+        known => format!(", {known} known to fail"),
+    };
     match standing(report) {
-        Standing::Passed => format!("{} passed", summary.pass),
-        Standing::Warned => format!("{} passed, {} warned", summary.pass, summary.warn),
-        Standing::Failed if summary.fail == 0 => "the server died or hung".to_owned(),
-        Standing::Failed => format!("{} of {played} failed", summary.fail),
+        Standing::Passed => format!("{} passed{known}", summary.pass),
+        Standing::Warned => format!("{} passed, {warned} warned{known}", summary.pass),
+        Standing::Failed if failed == 0 => "the server died or hung".to_owned(),
+        Standing::Failed => format!("{failed} of {played} failed{known}"),
         Standing::Unknown if played == 0 => "nothing was played".to_owned(),
-        Standing::Unknown => format!("{} of {played} with errors", summary.error),
+        Standing::Unknown => {
+            let errors = unexpected(report, Verdict::Error);
+            format!("{errors} of {played} with errors{known}")
+        }
     }
 }
 
 /// What went wrong in a case, in one line: the first breach with its requirement, or the message.
-fn headline(case: &CaseReport) -> String {
+pub(crate) fn headline(case: &CaseReport) -> String {
     match case.breaches.first() {
         Some(breach) => format!("[{}] {}", breach.requirement, breach.what),
         None => {
@@ -217,7 +244,7 @@ pub fn failures_text(report: &Report, server: &str) -> String {
     };
     let is_told = |case: &&CaseReport| {
         let told = [Verdict::Warn, Verdict::Fail, Verdict::Error].contains(&case.verdict);
-        told && !is_not_played(case)
+        told && case.known.is_none() && !is_not_played(case)
     };
     let mut told: Vec<&CaseReport> = report.cases.iter().filter(is_told).collect();
     told.sort_by_cached_key(|case| place(case));
@@ -276,6 +303,11 @@ pub fn summary_text(report: &Report) -> String {
             };
             let _ = writeln!(text, "{count:>5} {verdict}{meaning}");
         }
+    }
+    let known = report.cases.iter().filter(|case| case.known.is_some());
+    let known = known.count();
+    if known > 0 {
+        let _ = writeln!(text, "      {known} of these as expected (--expect)");
     }
     if !report.profiles.is_empty() {
         let names: Vec<_> = report

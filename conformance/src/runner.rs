@@ -23,6 +23,7 @@ use crate::case::{Case, Weight};
 use crate::context::Context;
 use crate::exec::fleet::Fleet;
 use crate::exec::{Exec, Instance, StartError};
+use crate::expect::Expected;
 use crate::gate::{Gate, NoContact};
 use crate::monitor;
 use crate::outcome::Failure;
@@ -83,6 +84,8 @@ pub struct Options {
     pub seed: Option<u64>,
     /// What stands between the suite and the server, for the report.
     pub jitter: Option<Jitter>,
+    /// The cases that are known to fail.
+    pub expected: Expected,
 }
 
 /// Whose server is tested.
@@ -109,6 +112,7 @@ impl Default for Options {
             server: Server::Elsewhere,
             seed: None,
             jitter: None,
+            expected: Expected::default(),
         }
     }
 }
@@ -297,9 +301,15 @@ impl Session {
         self.options.profiles.is_empty() || self.options.profiles.contains(&case.profile)
     }
 
-    /// Whether a case with this verdict fails the run.
-    pub fn fails(&self, verdict: Verdict) -> bool {
-        match verdict {
+    /// The cases that are known to fail.
+    pub fn expected(&self) -> &Expected {
+        &self.options.expected
+    }
+
+    /// Whether a case that ended so fails the run.
+    pub fn fails(&self, case: &CaseReport) -> bool {
+        match case.verdict {
+            _ if case.known.is_some() => false,
             Verdict::Fail | Verdict::Error => true,
             Verdict::Warn => self.options.strict,
             Verdict::Pass | Verdict::NotApplicable | Verdict::Untestable => false,
@@ -341,13 +351,18 @@ impl Session {
                 Source::Fleet(fleet) => self.play_shared(fleet, case).await,
             }
         };
+        let mut report = report;
+        if !report::is_not_played(&report) {
+            let reason = self.options.expected.reason(&case.id, report.verdict);
+            report.known = reason.map(str::to_owned);
+        }
         let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = match results.remove(&case.id) {
             Some(earlier) => worse(earlier, report.clone()),
             None => report.clone(),
         };
         results.insert(case.id.clone(), kept);
-        if self.fails(report.verdict) {
+        if self.fails(&report) {
             self.failed.send_replace(true);
         }
         report

@@ -199,6 +199,9 @@ pub struct CaseReport {
     /// What went wrong, for a person; nothing where nothing did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// Why it is known to end so, where a list of known failures says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<String>,
     /// How often it was played, where that was to be more than once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repeats: Option<Repeats>,

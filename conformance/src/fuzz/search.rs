@@ -81,6 +81,7 @@ impl Found {
             requirements: Vec::new(),
             duration_ms: 0,
             message,
+            known: None,
             repeats: None,
             measurements: Vec::new(),
             exit: None,

@@ -214,6 +214,7 @@ impl Case {
             requirements: Vec::new(),
             duration_ms: 0,
             message: played.harness.clone(),
+            known: None,
             repeats: None,
             measurements: Vec::new(),
             exit: match &played.end {

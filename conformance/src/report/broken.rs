@@ -49,7 +49,7 @@ pub fn of(report: &Report) -> Vec<Broken<'_>> {
     let failed = report
         .cases
         .iter()
-        .filter(|case| case.verdict == Verdict::Fail);
+        .filter(|case| case.verdict == Verdict::Fail && case.known.is_none());
     let tested = report.cases.iter().map(|case| case.requirements.as_slice());
     rank(failed.filter_map(named).collect(), &counted(tested))
 }

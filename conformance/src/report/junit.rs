@@ -34,7 +34,7 @@ fn test_case(report: &Report, case: &CaseReport) -> TestCase {
     let mut told = TestCase::new(&case.id, status(case));
     told.set_classname(format!("{}.{}", report.suite.name, area(&case.id)));
     told.set_time(Duration::from_millis(case.duration_ms));
-    if case.verdict == Verdict::Warn {
+    if case.verdict == Verdict::Warn && case.known.is_none() {
         // JUnit has no warnings: the case succeeds, and says what it saw.
         told.set_system_out(format!("warning: {}", failure_text(case)));
     }
@@ -42,6 +42,11 @@ fn test_case(report: &Report, case: &CaseReport) -> TestCase {
 }
 
 fn status(case: &CaseReport) -> TestCaseStatus {
+    if let Some(reason) = &case.known {
+        let mut status = TestCaseStatus::skipped();
+        status.set_message(format!("known to fail: {reason}"));
+        return status;
+    }
     let kind = match case.verdict {
         Verdict::Pass | Verdict::Warn => return TestCaseStatus::success(),
         Verdict::NotApplicable | Verdict::Untestable => {

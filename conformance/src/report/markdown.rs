@@ -71,6 +71,7 @@ fn cases(text: &mut String, report: &Report) {
     let first = rows.iter().map(|row| row.cases[0].case);
     let named = first.filter_map(|id| report.cases.iter().find(|case| case.id == id));
     let is_other = |case: &&CaseReport| match case.verdict {
+        _ if case.known.is_some() => false,
         Verdict::Error => true,
         Verdict::Fail => case.breaches.is_empty(),
         _ => false,

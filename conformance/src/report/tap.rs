@@ -19,6 +19,11 @@ pub fn write(report: &Report) -> String {
         if matches!(case.verdict, Verdict::NotApplicable | Verdict::Untestable) {
             let _ = write!(text, " # SKIP {}", escaped(&why_not_tested(case)));
         }
+        let failed = word == "not ok";
+        if let Some(reason) = case.known.as_ref().filter(|_| failed) {
+            // A test point that is not ok, and of which that is known.
+            let _ = write!(text, " # TODO {}", escaped(reason));
+        }
         text.push('\n');
         diagnose(&mut text, case);
     }

@@ -32,6 +32,7 @@ pub(super) fn blank(case: &Case, verdict: Verdict) -> CaseReport {
         requirements: case.requirements.clone(),
         duration_ms: 0,
         message: None,
+        known: None,
         repeats: None,
         measurements: Vec::new(),
         exit: None,

@@ -7,6 +7,7 @@ mod chaos;
 mod cli;
 mod coverage;
 mod exec;
+mod expect;
 mod forms;
 mod fuzz;
 mod load;
