@@ -185,6 +185,9 @@ pub(crate) struct Run {
     /// Write the results as JSON
     #[arg(long, value_name = "FILE.json")]
     pub(crate) report: Option<PathBuf>,
+    /// Keep all frames of each case there, as JSON Lines
+    #[arg(long, value_name = "DIR")]
+    pub(crate) trace: Option<PathBuf>,
     /// Cases known to fail; a stale line fails the run
     #[arg(long, value_name = "FILE")]
     pub(crate) expect: Option<PathBuf>,

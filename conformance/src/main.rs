@@ -222,6 +222,9 @@ fn finish(arguments: &Run, session: &Session, cases: &[Case]) -> Result<u8, Stop
             names(session.offered())
         );
     }
+    if let Some(why) = session.traces_failed() {
+        return Err(Stop(HARNESS, format!("traces are missing: {why}")));
+    }
     let stale = compare(arguments, session, &results)?;
     let count = |verdict| report::unexpected(&results, verdict);
     let has_failed = count(Verdict::Fail) > 0 || report::has_server_failed(&results);
@@ -243,6 +246,18 @@ fn finish(arguments: &Run, session: &Session, cases: &[Case]) -> Result<u8, Stop
         return Err(Stop(USAGE, sentence.to_owned()));
     }
     Ok(PASSED)
+}
+
+/// The folder of the traces, which is there then.
+fn traces(arguments: &Run) -> Result<Option<PathBuf>, Stop> {
+    let Some(folder) = &arguments.trace else {
+        return Ok(None);
+    };
+    std::fs::create_dir_all(folder).map_err(|error| {
+        let sentence = format!("--trace {} can't be made: {error}", folder.display());
+        Stop(USAGE, sentence)
+    })?;
+    Ok(Some(folder.clone()))
 }
 
 /// Says what the list of known failures has wrong, or writes it anew. Whether it is stale.
@@ -303,6 +318,7 @@ fn options(arguments: &Run) -> Result<Options, Stop> {
         seed: arguments.seed,
         jitter,
         expected: expected(arguments)?,
+        traces: traces(arguments)?,
         ..Options::default()
     })
 }

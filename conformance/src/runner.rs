@@ -3,10 +3,12 @@
 //! Deliberately absent: the command line's face (see `mimic`) and every output but the report.
 
 mod judge;
+mod kept;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -32,6 +34,7 @@ use crate::report;
 use crate::target::Target;
 use crate::trace::Trace;
 use judge::{blank, judge, requirements, trim, worse};
+use kept::Kept;
 
 /// After so many cases that waited in vain, the others wait less.
 const PATIENT_FOR: usize = 8;
@@ -86,6 +89,8 @@ pub struct Options {
     pub jitter: Option<Jitter>,
     /// The cases that are known to fail.
     pub expected: Expected,
+    /// The folder for the traces of all cases, where they are kept.
+    pub traces: Option<PathBuf>,
 }
 
 /// Whose server is tested.
@@ -113,6 +118,7 @@ impl Default for Options {
             seed: None,
             jitter: None,
             expected: Expected::default(),
+            traces: None,
         }
     }
 }
@@ -146,6 +152,7 @@ impl From<Arc<Exec>> for Servers {
 pub struct Session {
     source: Source,
     options: Options,
+    kept: Option<Arc<Kept>>,
     gate: Gate,
     started: Instant,
     started_at: SystemTime,
@@ -171,9 +178,11 @@ async fn monitored(trace: Arc<Trace>) -> Vec<Breach> {
 impl Session {
     /// A run that begins now.
     pub fn new(servers: impl Into<Servers>, options: Options) -> Self {
+        let kept = options.traces.as_deref().map(Kept::new);
         Self {
             gate: Gate::new(options.timeout_scale),
             source: servers.into().0,
+            kept: kept.map(Arc::new),
             options,
             started: Instant::now(),
             started_at: SystemTime::now(),
@@ -488,6 +497,7 @@ impl Session {
         let duration = started.elapsed();
         let trace = Arc::new(context.trace());
         let monitored = monitored(Arc::clone(&trace)).await;
+        self.keep(&case.id, &trace).await;
         let timed_out = matches!(&outcome, Err(Failure::Breach(fault)) if fault.timed_out);
         if timed_out {
             self.late.fetch_add(1, Ordering::Relaxed);
@@ -500,6 +510,18 @@ impl Session {
             trim(&mut report);
         }
         Played { report, timed_out }
+    }
+
+    async fn keep(&self, case: &str, trace: &Arc<Trace>) {
+        let Some(kept) = &self.kept else { return };
+        let (kept, case, trace) = (Arc::clone(kept), case.to_owned(), Arc::clone(trace));
+        let keeping = tokio::task::spawn_blocking(move || kept.keep(&case, &trace));
+        keeping.await.expect("keeping a trace does not panic");
+    }
+
+    /// Why traces are missing that were to be kept, where some are.
+    pub fn traces_failed(&self) -> Option<&str> {
+        self.kept.as_ref()?.failed()
     }
 
     /// What deadlines are multiplied by: less once many cases have waited in vain, so that a server

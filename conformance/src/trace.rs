@@ -198,11 +198,22 @@ impl Trace {
     pub fn report(&self) -> Vec<FrameReport> {
         self.events
             .iter()
-            .map(|event| self.frame_report(event))
+            .map(|event| self.frame_report(event, REPORTED_CHARS))
             .collect()
     }
 
-    fn frame_report(&self, event: &Event) -> FrameReport {
+    /// The events as JSON Lines: each as a report has it, and with the whole of its text.
+    pub fn json_lines(&self) -> String {
+        let mut lines = String::new();
+        for event in &self.events {
+            let frame = self.frame_report(event, usize::MAX);
+            lines += &serde_json::to_string(&frame).expect("strings and numbers are JSON");
+            lines.push('\n');
+        }
+        lines
+    }
+
+    fn frame_report(&self, event: &Event, most: usize) -> FrameReport {
         let (from, kind, content) = event.what.describe();
         FrameReport {
             at_us: u64::try_from(event.at.as_micros()).unwrap_or(u64::MAX),
@@ -214,7 +225,7 @@ impl Trace {
             .to_owned(),
             from,
             kind: kind.to_owned(),
-            content: shortened(&content, REPORTED_CHARS),
+            content: shortened(&content, most),
         }
     }
 }

@@ -199,6 +199,37 @@ fn scenario_files_are_played_instead_of_the_cases() {
 }
 
 #[test]
+fn every_frame_is_kept_where_that_is_asked_for() {
+    let folder = std::env::temp_dir().join(format!("collab-traces-{}", std::process::id()));
+    let name = folder.to_str().unwrap();
+    let arguments = [
+        "run",
+        "--exact",
+        "sync/at-head",
+        "--trace",
+        name,
+        "--repeat",
+        "2",
+    ];
+    stdout(&arguments, 0);
+    for file in ["sync/at-head.jsonl", "sync/at-head.2.jsonl"] {
+        let text = std::fs::read_to_string(folder.join(file)).unwrap();
+        let frames = text.lines().map(|line| serde_json::from_str(line).unwrap());
+        let frames: Vec<collab_spec::report::FrameReport> = frames.collect();
+        let has = |kind: &str, part: &str| {
+            let mut frames = frames.iter();
+            frames.any(|frame| frame.kind == kind && frame.content.contains(part))
+        };
+        assert!(
+            has("text", r#""type":"hello_ack""#) && has("text", r#""type":"resync""#),
+            "{text}"
+        );
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert_stops(&["run", "--trace", "/dev/null/x"], 2, "can't be made");
+}
+
+#[test]
 fn help_fits_a_screen_of_80_columns() {
     for arguments in [
         &["--help"][..],
@@ -211,7 +242,7 @@ fn help_fits_a_screen_of_80_columns() {
             "{text}"
         );
         assert!(
-            text.lines().count() <= 52,
+            text.lines().count() <= 54,
             "{} lines: {text}",
             text.lines().count()
         );
