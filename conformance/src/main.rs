@@ -133,11 +133,11 @@ fn validate(paths: &[PathBuf]) -> Result<u8, Stop> {
     })
 }
 
-fn run(arguments: &Run, cases: &[Case]) -> Result<u8, Stop> {
+fn run(arguments: &Run, all: &[Case]) -> Result<u8, Stop> {
     let mut options = options(arguments)?;
     let from_files = scenarios(&arguments.scenario)?;
     let cases = match from_files.is_empty() {
-        true => cases,
+        true => all,
         false => from_files.as_slice(),
     };
     if arguments.reach.is_built_in() {
@@ -178,7 +178,7 @@ fn run(arguments: &Run, cases: &[Case]) -> Result<u8, Stop> {
         return Ok(PASSED);
     }
     runtime.block_on(session.close());
-    finish(arguments, &session, cases)
+    finish(arguments, &session, cases, all)
 }
 
 /// The cases of scenario files.
@@ -197,7 +197,8 @@ fn scenarios(paths: &[PathBuf]) -> Result<Vec<Case>, Stop> {
     Ok(cases)
 }
 
-fn finish(arguments: &Run, session: &Session, cases: &[Case]) -> Result<u8, Stop> {
+/// Writes what came of the cases. `all` are those of the suite, played or not.
+fn finish(arguments: &Run, session: &Session, cases: &[Case], all: &[Case]) -> Result<u8, Stop> {
     let results = session.report(cases);
     let mut text = report::summary_text(&results);
     if arguments.verbose {
@@ -225,7 +226,7 @@ fn finish(arguments: &Run, session: &Session, cases: &[Case]) -> Result<u8, Stop
     if let Some(why) = session.traces_failed() {
         return Err(Stop(HARNESS, format!("traces are missing: {why}")));
     }
-    let stale = compare(arguments, session, &results)?;
+    let stale = compare(arguments, session, &results, all)?;
     let count = |verdict| report::unexpected(&results, verdict);
     let has_failed = count(Verdict::Fail) > 0 || report::has_server_failed(&results);
     let has_warned = arguments.strict && count(Verdict::Warn) > 0;
@@ -240,8 +241,8 @@ fn finish(arguments: &Run, session: &Session, cases: &[Case]) -> Result<u8, Stop
     if count(Verdict::Error) > 0 && !is_listed {
         return Ok(HARNESS);
     }
-    let known = results.cases.iter().any(|case| case.known.is_some());
-    if summary.pass + summary.warn == 0 && !known && !is_listed {
+    let known = report::known(&results);
+    if summary.pass + summary.warn + known == 0 && !is_listed {
         let sentence = "no case could be played with this server and these filters";
         return Err(Stop(USAGE, sentence.to_owned()));
     }
@@ -261,20 +262,24 @@ fn traces(arguments: &Run) -> Result<Option<PathBuf>, Stop> {
 }
 
 /// Says what the list of known failures has wrong, or writes it anew. Whether it is stale.
-fn compare(arguments: &Run, session: &Session, results: &Report) -> Result<bool, Stop> {
+fn compare(
+    arguments: &Run,
+    session: &Session,
+    results: &Report,
+    all: &[Case],
+) -> Result<bool, Stop> {
     let Some(path) = &arguments.expect else {
         return Ok(false);
     };
-    let all = case::all().map_err(|error| Stop(HARNESS, error.to_string()))?;
     let name = path.display();
     if arguments.update_expect {
-        let text = session.expected().updated(results, &all);
+        let text = session.expected().updated(results, all);
         return match std::fs::write(path, text) {
             Ok(()) => Ok(false),
             Err(error) => Err(Stop(USAGE, format!("{name} can't be written: {error}"))),
         };
     }
-    let stale = session.expected().stale(results, &all);
+    let stale = session.expected().stale(results, all);
     for sentence in &stale {
         eprintln!("error: {name}: {sentence}; mend the line, or write --update-expect");
     }

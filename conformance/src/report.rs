@@ -90,6 +90,12 @@ pub enum Standing {
     Unknown,
 }
 
+/// How many cases ended as a list of known failures has it.
+pub fn known(report: &Report) -> usize {
+    let cases = report.cases.iter();
+    cases.filter(|case| case.known.is_some()).count()
+}
+
 /// How many cases ended so, those apart that are known to.
 pub fn unexpected(report: &Report, verdict: Verdict) -> usize {
     let cases = report.cases.iter();
@@ -129,8 +135,7 @@ fn outcome(report: &Report) -> String {
         unexpected(report, Verdict::Fail),
         unexpected(report, Verdict::Warn),
     );
-    let known = report.cases.iter().filter(|case| case.known.is_some());
-    let known = match known.count() {
+    let known = match known(report) {
         0 => String::new(),
         known => format!(", {known} known to fail"),
     };
@@ -304,8 +309,7 @@ pub fn summary_text(report: &Report) -> String {
             let _ = writeln!(text, "{count:>5} {verdict}{meaning}");
         }
     }
-    let known = report.cases.iter().filter(|case| case.known.is_some());
-    let known = known.count();
+    let known = known(report);
     if known > 0 {
         let _ = writeln!(text, "      {known} of these as expected (--expect)");
     }

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use collab_spec::report::{CaseReport, Report, Verdict};
 use collab_spec::requirement;
 
-use super::{broken, failure_text};
+use super::broken::{self, Broken};
+use super::failure_text;
 
 /// How many broken requirements the table has.
 const SHOWN_BROKEN: usize = 20;
@@ -39,13 +40,13 @@ pub fn write(report: &Report) -> String {
         summary.untestable,
         summary.error
     );
-    requirements(&mut text, report);
-    cases(&mut text, report);
+    let rows = broken::of(report);
+    requirements(&mut text, &rows);
+    cases(&mut text, report, &rows);
     text
 }
 
-fn requirements(text: &mut String, report: &Report) {
-    let rows = broken::of(report);
+fn requirements(text: &mut String, rows: &[Broken<'_>]) {
     if rows.is_empty() {
         return;
     }
@@ -66,8 +67,7 @@ fn requirements(text: &mut String, report: &Report) {
     }
 }
 
-fn cases(text: &mut String, report: &Report) {
-    let rows = broken::of(report);
+fn cases(text: &mut String, report: &Report, rows: &[Broken<'_>]) {
     let first = rows.iter().map(|row| row.cases[0].case);
     let named = first.filter_map(|id| report.cases.iter().find(|case| case.id == id));
     let is_other = |case: &&CaseReport| match case.verdict {

@@ -16,7 +16,7 @@ pub(crate) fn assert_stops(arguments: &[&str], code: i32, sentence: &str) {
     assert!(stderr.contains(sentence), "{arguments:?}: {stderr}");
 }
 
-fn stdout(arguments: &[&str], code: i32) -> String {
+pub(crate) fn stdout(arguments: &[&str], code: i32) -> String {
     let output = suite(arguments);
     let text = String::from_utf8(output.stdout).unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);

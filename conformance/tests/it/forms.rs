@@ -1,12 +1,10 @@
 //! The forms of a report: JUnit, TAP, Markdown, a badge; and what the command says of a file that is none.
 
-use std::process::Command;
-
 use collab_conformance::report::{badge, junit, markdown, tap};
 use collab_spec::report::Report;
 use serde_json::{Value, json};
 
-use crate::cli::assert_stops;
+use crate::cli::{assert_stops, stdout};
 
 fn case(id: &str, verdict: &str) -> Value {
     json!({ "id": id, "title": "a title", "verdict": verdict, "profile": "core",
@@ -203,11 +201,8 @@ fn the_command_writes_the_forms_and_refuses_what_is_no_report() {
     let newer = file("newer.json", &newer.to_string());
     let other = file("other.json", "[]");
     let out = folder.join("out.xml");
-    let ended = Command::new(env!("CARGO_BIN_EXE_collab-conformance"))
-        .args(["report", "junit", &right, "--out", out.to_str().unwrap()])
-        .output()
-        .unwrap();
-    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    let arguments = ["report", "junit", &right, "--out", out.to_str().unwrap()];
+    stdout(&arguments, 0);
     assert_eq!(
         std::fs::read_to_string(&out).unwrap(),
         junit::write(&read(report())).unwrap()
@@ -230,12 +225,7 @@ fn completions_and_a_man_page_name_the_commands() {
         &["completions", "zsh"],
         &["man"],
     ] {
-        let ended = Command::new(env!("CARGO_BIN_EXE_collab-conformance"))
-            .args(arguments)
-            .output()
-            .unwrap();
-        let text = String::from_utf8(ended.stdout).unwrap();
-        assert_eq!(ended.status.code(), Some(0), "{arguments:?}");
+        let text = stdout(arguments, 0);
         for part in ["properties", "explain", "report"] {
             assert!(text.contains(part), "{arguments:?}: {text}");
         }
