@@ -6,12 +6,10 @@ import WebSocket from "ws";
 import * as Y from "yjs";
 import * as encoding from "lib0/encoding";
 
+import { measure, tally } from "../measure.mjs";
+
 const [url, docs, clients, secs, kind] = process.argv.slice(2);
 const named = kind === "hocuspocus";
-const warmUp = 500;
-const run = Math.random().toString(36).slice(2);
-const latencies = [];
-let echoes = 0, errors = 0, counting = false, ended = false;
 
 function message(name, write) {
   const encoder = encoding.createEncoder();
@@ -54,7 +52,7 @@ function client(name) {
     socket.on("message", (data) => {
       if (!isJoined) {
         isJoined = true;
-        joined({ type, close: () => socket.terminate() });
+        joined(type);
         return;
       }
       let isOwn;
@@ -62,39 +60,20 @@ function client(name) {
         // Hocuspocus merges what comes together, and tells a sender by itself that its update is taken.
         const kind = data[name.length + 1], step = data[name.length + 2];
         isOwn = kind === 8;
-        if (counting && kind === 0 && step === 2) echoes += 1;
+        if (tally.counting && kind === 0 && step === 2) tally.echoes += 1;
       } else {
         if (data[0] !== 0 || data[1] !== 2) return;
-        if (counting) echoes += 1;
+        if (tally.counting) tally.echoes += 1;
         isOwn = waiting && data.subarray(data.length - sent.length).equals(sent);
       }
       if (waiting && isOwn) {
         waiting = false;
-        if (counting) latencies.push(performance.now() - from);
-        if (!ended) type();
+        if (tally.counting) tally.latencies.push(performance.now() - from);
+        if (!tally.ended) type();
       }
     });
-    socket.on("error", () => { errors += 1; });
+    socket.on("error", () => { tally.errors += 1; });
   });
 }
 
-const all = [];
-for (let doc = 0; doc < docs; doc++) {
-  for (let one = 0; one < clients; one++) all.push(await client(`${run}-${doc}`));
-}
-for (const one of all) one.type();
-setTimeout(() => {
-  counting = true;
-  const begin = performance.now();
-  setTimeout(() => {
-    counting = false;
-    ended = true;
-    const time = (performance.now() - begin) / 1000;
-    latencies.sort((a, b) => a - b);
-    const at = (part) => latencies[Math.floor(part * (latencies.length - 1))] ?? null;
-    const own = { count: latencies.length, p50: at(0.5), p99: at(0.99), p99_9: at(0.999), max: at(1) };
-    const figures = { ops_per_second: latencies.length / time, echoes_per_second: echoes / time, own, errors };
-    console.log(JSON.stringify(figures));
-    process.exit(0);
-  }, secs * 1000);
-}, warmUp);
+await measure(client, docs, clients, secs);
