@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use collab_conformance::{fuzz, properties};
 
 const AFTER_HELP: &str = "\
@@ -15,6 +15,20 @@ Exit codes:
 Examples:
   collab-conformance run --url ws://127.0.0.1:8000/ws
   collab-conformance run --exec './my-server --port {port}'";
+
+const WHOLE_HELP: &str = "\
+The other options of `run`: collab-conformance run --help
+
+Exit codes:
+  0 every MUST held   1 the server failed
+  2 wrong usage       3 no server there, or the suite itself failed
+
+Examples:
+  collab-conformance
+                  the suite against its own server
+  collab-conformance run --url ws://127.0.0.1:8000/ws
+  collab-conformance run --exec './my-server --port {port}' --report r.json
+  collab-conformance explain sync.replay-exact";
 
 const PROPERTIES_HELP: &str = "\
 A seed makes the same histories for ever. The seed of a fault is printed;
@@ -53,6 +67,18 @@ Examples:
   collab-conformance load --exec 'collab-conformance relay --port {port}'
                           the floor: a relay that decodes nothing";
 
+const PROBE_HELP: &str = "\
+It takes ten seconds at most, on documents of its own. The verdict is that
+of `run`.
+
+Exit codes:
+  0 the page was made  1 the first contact failed
+  2 wrong usage        3 no server there, or the suite itself failed
+
+Examples:
+  collab-conformance probe --url wss://example.org/ws
+  collab-conformance probe --exec './my-server --port {port}'";
+
 const REPORT_HELP: &str = "\
 The exit code says whether it was written; the verdict is that of `run`.
 
@@ -63,13 +89,28 @@ Examples:
 
 /// Plays the conformance cases of the collaborative text protocol against a server.
 #[derive(Parser)]
-#[command(version, after_help = AFTER_HELP, args_conflicts_with_subcommands = true)]
+#[command(version, after_help = WHOLE_HELP, args_conflicts_with_subcommands = true)]
 #[command(max_term_width = 80, disable_help_subcommand = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
     #[command(flatten)]
     pub(crate) run: Run,
+}
+
+/// The options of `run` that are shown in the help of the whole command, too.
+const SHOWN: [&str; 5] = ["filter", "url", "exec", "report", "verbose"];
+
+impl Cli {
+    /// What the arguments of this process say.
+    pub(crate) fn read() -> Result<Self, clap::Error> {
+        let brief = |arg: clap::Arg| {
+            let is_shown = SHOWN.contains(&arg.get_id().as_str());
+            arg.hide(!is_shown)
+        };
+        let matches = Self::command().mut_args(brief).try_get_matches()?;
+        Self::from_arg_matches(&matches)
+    }
 }
 
 #[derive(Subcommand)]
@@ -82,6 +123,9 @@ pub(crate) enum Command {
     Fuzz(Box<Fuzz>),
     /// Put a load on the server, and measure how long ops take
     Load(Box<Load>),
+    /// Say on one page what a server is: profiles, limits, closes, times
+    #[command(after_help = PROBE_HELP)]
+    Probe(Reach),
     /// Serve as the null relay of `load`: fan ops out, and decode none
     #[command(hide = true)]
     Relay {
@@ -119,9 +163,13 @@ pub(crate) enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Write a man page
+    /// Write a man page, or one for each command into a folder
     #[command(hide = true)]
-    Man,
+    Man {
+        /// The folder [default: the page of the whole command, to stdout]
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
     /// Write the JSON Schemas, and the AsyncAPI and OpenAPI documents
     Schemas {
         /// The folder to write them into
@@ -185,7 +233,7 @@ pub(crate) struct Run {
     /// Write the results as JSON
     #[arg(long, value_name = "FILE.json")]
     pub(crate) report: Option<PathBuf>,
-    /// Keep all frames of each case there, as JSON Lines
+    /// Keep every frame of every case there (JSON Lines)
     #[arg(long, value_name = "DIR")]
     pub(crate) trace: Option<PathBuf>,
     /// Cases known to fail; a stale line fails the run
@@ -218,18 +266,32 @@ pub(crate) struct Run {
     /// Cases played at once
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub(crate) test_threads: usize,
-    /// pretty, terse or json
-    #[arg(long, value_name = "FORMAT", default_value = "pretty")]
-    pub(crate) format: String,
-    /// Show one character a case (--format terse)
-    #[arg(short, long, conflicts_with = "format")]
+    /// progress (the default), pretty, terse or json
+    #[arg(long, value_name = "FORMAT", default_value = "progress")]
+    #[arg(hide_possible_values = true, hide_default_value = true)]
+    pub(crate) format: Format,
+    /// Show what went wrong, and one line
+    #[arg(short, long, conflicts_with_all = ["format", "verbose"])]
     pub(crate) quiet: bool,
     /// Nothing is captured; taken for the sake of habit
     #[arg(long, hide = true)]
     pub(crate) nocapture: bool,
-    /// Show what each requirement came to, and figures
+    /// Show every case, frame, requirement and figure
     #[arg(short, long)]
     pub(crate) verbose: bool,
+}
+
+/// What is shown of the cases while they are played.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// What goes wrong, and on a terminal how far the run is
+    Progress,
+    /// As libtest: a line a case
+    Pretty,
+    /// As libtest: a character a case
+    Terse,
+    /// As libtest: an object a line
+    Json,
 }
 
 /// How the server is reached.

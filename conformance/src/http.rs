@@ -6,10 +6,29 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use crate::target::Target;
 
+/// What came of a GET request.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// The status.
+    pub status: u16,
+    /// What the server calls itself, in the header `Server`.
+    pub server: Option<String>,
+    /// The body.
+    pub body: String,
+}
+
 /// Makes a GET request: the status and the body.
 ///
 /// Errors: why no answer came.
 pub async fn get(target: &Target, path: &str, within: Duration) -> Result<(u16, String), String> {
+    let page = page(target, path, within).await?;
+    Ok((page.status, page.body))
+}
+
+/// Makes a GET request.
+///
+/// Errors: why no answer came.
+pub async fn page(target: &Target, path: &str, within: Duration) -> Result<Page, String> {
     let url = target.http_url(path);
     let headers = target.headers().to_vec();
     let tls = tls(target);
@@ -37,7 +56,7 @@ fn request(
     headers: &[(String, String)],
     tls: TlsConfig,
     within: Duration,
-) -> Result<(u16, String), String> {
+) -> Result<Page, String> {
     let config = ureq::Agent::config_builder()
         .timeout_global(Some(within))
         .http_status_as_error(false)
@@ -53,5 +72,10 @@ fn request(
         .body_mut()
         .read_to_string()
         .map_err(|error| error.to_string())?;
-    Ok((response.status().as_u16(), body))
+    let server = response.headers().get("server");
+    Ok(Page {
+        status: response.status().as_u16(),
+        server: server.map(|name| String::from_utf8_lossy(name.as_bytes()).into_owned()),
+        body,
+    })
 }

@@ -5,6 +5,7 @@
 mod cli;
 mod fuzz_command;
 mod load_command;
+mod probe_command;
 mod properties_command;
 mod reach;
 mod report_command;
@@ -13,19 +14,20 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Parser as _;
 use clap::error::ErrorKind;
 use collab_conformance::case::{self, Case};
 use collab_conformance::expect::Expected;
-use collab_conformance::mimic::{self, Arguments};
+use collab_conformance::mimic::{self, Arguments, FormatSetting};
+use collab_conformance::progress::{self, Telling};
 use collab_conformance::proxy::Jitter;
+use collab_conformance::report::{self, Detail, Standing};
 use collab_conformance::runner::{Options, Server, Session};
-use collab_conformance::{catalog, files, report};
+use collab_conformance::{catalog, files, paint};
 use collab_spec::profile::Profile;
 use collab_spec::report::{Report, Verdict};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::cli::{Cli, Command, Run, Scenarios};
+use crate::cli::{Cli, Command, Format, Run, Scenarios};
 use crate::reach::random_seed;
 
 const PASSED: u8 = 0;
@@ -39,7 +41,7 @@ const INTERRUPTED: u8 = 130;
 struct Stop(u8, String);
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(error) => {
             // Help and versions are no errors, and a failed write of them is nobody's loss.
@@ -68,6 +70,7 @@ fn execute(cli: Cli) -> Result<u8, Stop> {
         Some(Command::Properties(arguments)) => properties_command::run(&arguments),
         Some(Command::Fuzz(arguments)) => fuzz_command::run(&arguments),
         Some(Command::Load(arguments)) => load_command::run(&arguments),
+        Some(Command::Probe(reach)) => probe_command::run(&reach),
         Some(Command::Relay { port }) => load_command::relay(port),
         Some(Command::List {
             requirements: false,
@@ -80,7 +83,7 @@ fn execute(cli: Cli) -> Result<u8, Stop> {
             report_command::run(form, &report, out.as_deref())
         }
         Some(Command::Completions { shell }) => report_command::completions(shell),
-        Some(Command::Man) => report_command::man(),
+        Some(Command::Man { out }) => report_command::man(out.as_deref()),
         Some(Command::Schemas { out }) => {
             let written = files::write_schemas(&out).map_err(|error| Stop(HARNESS, error))?;
             show(&format!(
@@ -143,7 +146,7 @@ fn run(arguments: &Run, all: &[Case]) -> Result<u8, Stop> {
     if arguments.reach.is_built_in() {
         options.server = Server::BuiltIn;
     }
-    let libtest = libtest_arguments(arguments)?;
+    let libtest = libtest_arguments(arguments);
     // libtest takes one filter; `cargo test` users may give several.
     let named = |case: &&Case| {
         arguments.filter.is_empty()
@@ -173,12 +176,25 @@ fn run(arguments: &Run, all: &[Case]) -> Result<u8, Stop> {
             .block_on(session.open())
             .map_err(|why| arguments.reach.unreachable(session.url(), &why))?;
     }
-    mimic::run(&session, cases, &libtest, runtime.handle());
+    let selected = mimic::selected(&session, cases, &libtest);
+    let mut left_out = 0;
+    if arguments.list || libtest.format.is_some() {
+        mimic::run(&session, selected, &libtest, runtime.handle());
+    } else {
+        let (at_once, telling) = (arguments.test_threads, telling(arguments));
+        left_out = progress::run(&session, &selected, at_once, telling, runtime.handle());
+    }
     if arguments.list {
         return Ok(PASSED);
     }
     runtime.block_on(session.close());
-    finish(arguments, &session, cases, all)
+    let code = finish(arguments, &session, cases, all)?;
+    if left_out > 0 {
+        paint::print(&format!(
+            "{left_out:>5} not played: a case has failed (--fail-fast)\n"
+        ));
+    }
+    Ok(code)
 }
 
 /// The cases of scenario files.
@@ -200,17 +216,26 @@ fn scenarios(paths: &[PathBuf]) -> Result<Vec<Case>, Stop> {
 /// Writes what came of the cases. `all` are those of the suite, played or not.
 fn finish(arguments: &Run, session: &Session, cases: &[Case], all: &[Case]) -> Result<u8, Stop> {
     let results = session.report(cases);
-    let mut text = report::summary_text(&results);
+    let detail = match arguments.verbose {
+        true => Detail::Whole,
+        false => Detail::Brief,
+    };
+    let failures = report::failures_text(&results, &session.again(), detail);
+    let mut text = String::new();
     if arguments.verbose {
-        text.insert_str(0, &report::measurements_text(&results));
-        text.insert_str(0, &report::requirements_text(&results));
+        text += &report::requirements_text(&results);
+        text += &report::measurements_text(&results);
+    }
+    if !arguments.quiet {
+        text += &report::areas_text(&results);
     }
     // The output of `--format json` is for programs, and has the failures.
-    if arguments.format == "json" {
-        eprint!("{text}")
+    if arguments.format == Format::Json {
+        eprint!("{text}{}", report::summary_text(&results))
+    } else if arguments.quiet && report::standing(&results) == Standing::Passed {
+        paint::print(&report::one_line(&results));
     } else {
-        let failures = report::failures_text(&results, &session.again());
-        print!("{failures}{text}")
+        paint::print(&(text + &failures + &report::summary_text(&results)))
     }
     if let Some(path) = &arguments.report {
         files::write_report(path, &results).map_err(|error| Stop(HARNESS, error))?;
@@ -247,6 +272,15 @@ fn finish(arguments: &Run, session: &Session, cases: &[Case], all: &[Case]) -> R
         return Err(Stop(USAGE, sentence.to_owned()));
     }
     Ok(PASSED)
+}
+
+/// What is told of the cases while they are played.
+fn telling(arguments: &Run) -> Telling {
+    match (arguments.quiet, arguments.verbose) {
+        (true, _) => Telling::Nothing,
+        (_, true) => Telling::Everything,
+        _ => Telling::Wrong,
+    }
 }
 
 /// The folder of the traces, which is there then.
@@ -324,6 +358,7 @@ fn options(arguments: &Run) -> Result<Options, Stop> {
         jitter,
         expected: expected(arguments)?,
         traces: traces(arguments)?,
+        every_frame: arguments.verbose,
         ..Options::default()
     })
 }
@@ -344,25 +379,22 @@ fn names(profiles: &[Profile]) -> String {
     names.join(", ")
 }
 
-fn libtest_arguments(arguments: &Run) -> Result<Arguments, Stop> {
-    let format = if arguments.quiet {
-        "terse"
-    } else {
-        &arguments.format
+fn libtest_arguments(arguments: &Run) -> Arguments {
+    let format = match arguments.format {
+        Format::Progress => None,
+        Format::Pretty => Some(FormatSetting::Pretty),
+        Format::Terse => Some(FormatSetting::Terse),
+        Format::Json => Some(FormatSetting::Json),
     };
-    let format = mimic::format(format).ok_or_else(|| {
-        let sentence = format!("--format {} is not pretty, terse or json", arguments.format);
-        Stop(USAGE, sentence)
-    })?;
-    Ok(Arguments {
+    Arguments {
         // With --exact, what is skipped is named in full, too.
         exact: arguments.exact,
         skip: arguments.skip.clone(),
         list: arguments.list,
         test_threads: Some(arguments.test_threads),
-        format: Some(format),
+        format,
         ..Arguments::default()
-    })
+    }
 }
 
 /// Finds out before the run whether the report can be written after it; leaves no file behind.

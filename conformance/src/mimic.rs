@@ -7,38 +7,32 @@ use std::sync::Arc;
 
 use collab_spec::report::Verdict;
 pub use libtest_mimic::Arguments;
-use libtest_mimic::{Completion, Failed, FormatSetting, Trial};
+pub use libtest_mimic::FormatSetting;
+use libtest_mimic::{Completion, Failed, Trial};
 use tokio::runtime::Handle;
 
 use crate::case::Case;
 use crate::report;
 use crate::runner::Session;
 
-/// The output format of a name, or nothing where there is none.
-pub fn format(name: &str) -> Option<FormatSetting> {
-    match name {
-        "pretty" => Some(FormatSetting::Pretty),
-        "terse" => Some(FormatSetting::Terse),
-        "json" => Some(FormatSetting::Json),
-        _ => None,
-    }
-}
-
 /// Whether the arguments let a case through.
 pub fn selects(arguments: &Arguments, case: &Case) -> bool {
     !arguments.is_filtered_out(&Trial::test(case.id.clone(), || Ok(())))
 }
 
-/// Plays the cases that the arguments and the session let through, and prints each result.
-pub fn run(session: &Arc<Session>, cases: &[Case], arguments: &Arguments, handle: &Handle) {
-    let selected: Vec<Case> = session
-        .start_order(cases)
-        .into_iter()
-        .filter(|case| session.selects(case))
-        .collect();
-    session.expect(selected.iter().filter(|case| selects(arguments, case)));
+/// The cases that the arguments and the session let through, in the order in which they start.
+pub fn selected(session: &Session, cases: &[Case], arguments: &Arguments) -> Vec<Case> {
+    let order = session.start_order(cases).into_iter();
+    order
+        .filter(|case| session.selects(case) && selects(arguments, case))
+        .collect()
+}
+
+/// Plays the cases, and prints each result as libtest does.
+pub fn run(session: &Arc<Session>, cases: Vec<Case>, arguments: &Arguments, handle: &Handle) {
+    session.expect(&cases);
     let format = arguments.format;
-    let trials = selected
+    let trials = cases
         .into_iter()
         .map(|case| trial(Arc::clone(session), case, handle.clone(), format))
         .collect();

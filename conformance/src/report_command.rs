@@ -34,7 +34,18 @@ pub(crate) fn completions(shell: clap_complete::Shell) -> Result<u8, Stop> {
     show(&String::from_utf8_lossy(&text))
 }
 
-pub(crate) fn man() -> Result<u8, Stop> {
+pub(crate) fn man(out: Option<&Path>) -> Result<u8, Stop> {
+    if let Some(out) = out {
+        let written = std::fs::create_dir_all(out)
+            .and_then(|()| clap_mangen::generate_to(Cli::command(), out));
+        return match written {
+            Ok(()) => Ok(PASSED),
+            Err(error) => {
+                let sentence = format!("--out {} can't be written: {error}", out.display());
+                Err(Stop(USAGE, sentence))
+            }
+        };
+    }
     let mut text = Vec::new();
     let written = clap_mangen::Man::new(Cli::command()).render(&mut text);
     written.map_err(|error| Stop(HARNESS, error.to_string()))?;

@@ -91,6 +91,8 @@ pub struct Options {
     pub expected: Expected,
     /// The folder for the traces of all cases, where they are kept.
     pub traces: Option<PathBuf>,
+    /// Whether the report has the frames of cases that passed, too.
+    pub every_frame: bool,
 }
 
 /// Whose server is tested.
@@ -119,6 +121,7 @@ impl Default for Options {
             jitter: None,
             expected: Expected::default(),
             traces: None,
+            every_frame: false,
         }
     }
 }
@@ -505,7 +508,7 @@ impl Session {
         let mut report = judge(case, outcome, monitored);
         report.duration_ms = millis(duration);
         report.measurements = context.measurements();
-        if report.verdict != Verdict::Pass {
+        if report.verdict != Verdict::Pass || self.options.every_frame {
             report.frames = trace.report();
             trim(&mut report);
         }

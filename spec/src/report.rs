@@ -214,7 +214,8 @@ pub struct CaseReport {
     /// Each breach that the case found, the first in time first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub breaches: Vec<Breach>,
-    /// The frames of all connections in the order of time; kept for cases that did not pass.
+    /// The frames of all connections in the order of time; kept for cases that did not pass, and with
+    /// `--verbose` for all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub frames: Vec<FrameReport>,
 }

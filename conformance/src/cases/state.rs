@@ -158,13 +158,13 @@ pub(super) fn compare(client: &Client, state: &State, model: &Model) -> Outcome 
     if known.elements != state.elements {
         return wrong(
             ids::STATE_ELEMENTS,
-            format!("{:?}", known.elements),
-            format!("{:?}", state.elements),
+            json(&known.elements),
+            json(&state.elements),
         );
     }
     let sorted = |ops: &[Op]| {
         let singles = ops.iter().flat_map(Op::singles);
-        let mut ops: Vec<String> = singles.map(|op| format!("{op:?}")).collect();
+        let mut ops: Vec<String> = singles.map(|op| json(&op)).collect();
         ops.sort();
         ops
     };
@@ -172,11 +172,16 @@ pub(super) fn compare(client: &Client, state: &State, model: &Model) -> Outcome 
     if expected != got {
         return wrong(
             ids::STATE_PENDING,
-            format!("{expected:?}"),
-            format!("{got:?}"),
+            format!("[{}]", expected.join(",")),
+            format!("[{}]", got.join(",")),
         );
     }
     Ok(())
+}
+
+/// A part of a state, as it stands on the wire.
+fn json(part: &impl serde::Serialize) -> String {
+    serde_json::to_string(part).expect("a part of a state is JSON")
 }
 
 async fn every_seq(context: Context, seed: u64) -> Outcome {

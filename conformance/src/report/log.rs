@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use collab_spec::report::{CaseReport, FrameReport, Sender};
 use serde_json::{Map, Value};
 
-use super::{SHOWN_BREACHES, WIDTH};
+use super::failure::chunks;
+use super::{Detail, SHOWN_BREACHES, WIDTH};
 use crate::validate::shortened;
 
 /// How many events of a long log are shown at its start, at its end, and around a breach.
@@ -17,8 +18,9 @@ const SHOWN_WHOLE: usize = 40;
 /// How the ids of cases' documents begin, and how many digits follow at least.
 const DOCUMENT: (&str, usize) = ("doc-", 16);
 
-/// Writes the log: whole where it is short, else around what matters.
-pub(super) fn write(text: &mut String, case: &CaseReport) {
+/// Writes the log: in brief, a line an event, whole where it is short and else around what matters; or all
+/// of it, with every message as it was sent.
+pub(super) fn write(text: &mut String, case: &CaseReport, detail: Detail) {
     let marked: Vec<usize> = case
         .breaches
         .iter()
@@ -31,7 +33,8 @@ pub(super) fn write(text: &mut String, case: &CaseReport) {
         .max();
     let names = names.unwrap_or(0).min(14);
     let shown = |index: usize| {
-        frames.len() <= SHOWN_WHOLE
+        detail == Detail::Whole
+            || frames.len() <= SHOWN_WHOLE
             || index < SHOWN_AROUND
             || index + SHOWN_AROUND >= frames.len()
             || marked
@@ -51,28 +54,61 @@ pub(super) fn write(text: &mut String, case: &CaseReport) {
             left_out = 0;
         }
         let mark = if marked.contains(&index) { "=>" } else { "  " };
-        let _ = writeln!(text, "{}", line(mark, names, frame));
+        let _ = match detail {
+            Detail::Brief => writeln!(text, "{}", line(mark, names, frame)),
+            Detail::Whole => writeln!(text, "{}", lines(mark, names, frame)),
+        };
     }
 }
 
+/// An event in one line, in few words.
 fn line(mark: &str, names: usize, frame: &FrameReport) -> String {
     if frame.kind == "omitted" {
-        return format!("           … {} …", frame.content);
+        return omitted(frame);
     }
+    let head = head(mark, names, frame);
+    let room = WIDTH.saturating_sub(head.chars().count());
+    let content = brief(&frame.content).unwrap_or_else(|| frame.content.clone());
+    let content = without_document(&printable(&content));
+    format!("{head}{}", shortened(&content, room))
+}
+
+/// An event as it was, in as many lines as it takes.
+fn lines(mark: &str, names: usize, frame: &FrameReport) -> String {
+    if frame.kind == "omitted" {
+        return omitted(frame);
+    }
+    let head = head(mark, names, frame);
+    let indent = format!("\n{}", " ".repeat(head.chars().count()));
+    let room = WIDTH.saturating_sub(indent.chars().count() - 1);
+    head + &chunks(&printable(&frame.content), room).join(&indent)
+}
+
+fn omitted(frame: &FrameReport) -> String {
+    format!("           … {} …", frame.content)
+}
+
+/// When it was, on which connection, and who did it.
+fn head(mark: &str, names: usize, frame: &FrameReport) -> String {
     let arrow = match frame.from {
         Sender::Client => '>',
         Sender::Server => '<',
     };
     let millis = format!("{}.{}", frame.at_us / 1000, frame.at_us % 1000 / 100);
     let name = shortened(&frame.connection, names);
-    let head = format!("{mark}{millis:>8} {name:<names$} {arrow} ");
-    let room = WIDTH.saturating_sub(head.chars().count());
-    let content = brief(&frame.content).unwrap_or_else(|| frame.content.clone());
-    let printable: String = content
-        .chars()
+    format!("{mark}{millis:>8} {name:<names$} {arrow} ")
+}
+
+fn printable(content: &str) -> String {
+    let chars = content.chars();
+    chars
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect();
-    format!("{head}{}", shortened(&without_document(&printable), room))
+        .collect()
+}
+
+/// A right message in few words, as its line in the log has it; nothing for anything else.
+pub(super) fn words(content: &str) -> Option<String> {
+    Some(without_document(&printable(&brief(content)?)))
 }
 
 /// A right message in few words: what is the same in all of them is left out. Nothing where a field

@@ -50,7 +50,11 @@ fn wrong_usage_is_2_with_a_sentence() {
     assert_stops(&["run", "--timeout-scale", "0"], 2, "between 0.01 and 1000");
     assert_stops(&["run", "--test-threads", "0"], 2, "1 or more");
     assert_stops(&["run", "--repeat", "0"], 2, "1 or more");
-    assert_stops(&["run", "--format", "xml"], 2, "pretty, terse or json");
+    assert_stops(
+        &["run", "--format", "xml"],
+        2,
+        "possible values: progress, pretty, terse, json",
+    );
     assert_stops(
         &["run", "--report", "/no/such/folder/r.json"],
         2,
@@ -98,10 +102,59 @@ fn the_built_in_server_passes_and_the_report_says_so() {
 }
 
 #[test]
+fn what_passes_is_told_where_it_is_asked_for() {
+    let quiet = stdout(&["run", "-q", "http/"], 0);
+    assert!(quiet.starts_with("2 passed in "), "{quiet}");
+    assert_eq!(quiet.lines().count(), 1, "{quiet}");
+    let text = stdout(&["run", "http/"], 0);
+    assert!(text.contains("\n      http      2\n"), "{text}");
+    assert!(!text.contains("http/health-ok"), "{text}");
+    let verbose = stdout(&["run", "-v", "--exact", "sync/at-head"], 0);
+    assert!(verbose.contains("pass sync/at-head  "), "{verbose}");
+    let frame = r#"A < {"type":"hello_ack","doc_id":"doc-"#;
+    assert!(verbose.contains(frame), "{verbose}");
+    assert!(
+        verbose.lines().all(|line| line.chars().count() <= 80),
+        "{verbose}"
+    );
+    assert!(!verbose.contains('\u{1b}'), "colours in a pipe");
+}
+
+#[test]
+fn a_probe_says_on_a_page_what_the_server_is() {
+    let page = stdout(&["probe"], 0);
+    assert!(page.lines().count() <= 40, "{page}");
+    assert!(
+        page.lines().all(|line| line.chars().count() <= 80),
+        "{page}"
+    );
+    let has = |name: &str, value: &str| {
+        let mut lines = page.lines();
+        let found = lines.find(|line| line.trim_start().starts_with(name));
+        assert!(
+            found.is_some_and(|line| line.contains(value)),
+            "{name} {value}: {page}"
+        );
+    };
+    has("profiles", "core, resume, state, runs, presence");
+    has("GET /health", "200");
+    has("longest message, as found", "1048576 bytes taken");
+    has("a binary message", "1003");
+    has("a close with 1000", "1000");
+    has("op to another's echo", "of 200");
+    assert!(
+        !page.contains("section 10 has") && !page.contains("Not found out"),
+        "{page}"
+    );
+    assert_stops(&["probe", "--url", "ws://127.0.0.1:1/ws"], 3, "");
+}
+
+#[test]
 fn cases_are_played_as_often_as_is_said_and_listed_once() {
     let only = ["run", "--repeat", "3", "--exact", "http/health-ok"];
+    let libtest = stdout(&[&only[..], &["--format", "pretty"]].concat(), 0);
+    assert!(libtest.contains("running 3 tests"), "{libtest}");
     let text = stdout(&only, 0);
-    assert!(text.contains("running 3 tests"), "{text}");
     assert!(text.contains("    1 passed"), "{text}");
     let list = stdout(&[&only[..], &["--list"]].concat(), 0);
     assert_eq!(list.matches("http/health-ok").count(), 1, "{list}");
@@ -184,7 +237,7 @@ fn scenario_files_are_played_instead_of_the_cases() {
     let wrong = file("wrong.json", r#"{"id":"mine/x","title":"t","steps":[]}"#);
     let text = stdout(&["run", "--scenario", &right], 0);
     assert!(
-        text.contains("mine/joins") && text.contains("1 passed"),
+        text.contains("      mine  ") && text.contains("1 passed"),
         "{text}"
     );
     assert!(stdout(&["run", "--scenario", &right, "--list"], 0).starts_with("mine/joins: test\n"));
@@ -242,7 +295,7 @@ fn help_fits_a_screen_of_80_columns() {
             "{text}"
         );
         assert!(
-            text.lines().count() <= 54,
+            text.lines().count() <= 48,
             "{} lines: {text}",
             text.lines().count()
         );
