@@ -5,6 +5,7 @@
 mod crdt;
 mod follow;
 mod fuzz;
+mod long;
 mod memory;
 mod pastes;
 mod presence;
@@ -30,6 +31,7 @@ pub(crate) fn all() -> Vec<Case> {
     [
         crdt::cases(),
         fuzz::cases(),
+        long::cases(),
         memory::cases(),
         pastes::cases(),
         presence::cases(),

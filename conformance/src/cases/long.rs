@@ -1,0 +1,161 @@
+//! Texts so long that a server keeps them in parts, with edits all over them.
+
+use std::collections::HashSet;
+
+use collab_spec::id::{ElementId, ParentId};
+use collab_spec::message::{Delete, Insert, Op};
+use collab_spec::profile::Profile;
+
+use crate::case::{Case, Weight};
+use crate::client::{Client, ROOT, element};
+use crate::context::Context;
+use crate::ids;
+use crate::model::Model;
+use crate::numbers::Numbers;
+use crate::outcome::Outcome;
+
+use super::follow::{expect_text, type_on};
+use super::state::compare;
+
+/// Who writes.
+const AUTHORS: [&str; 3] = ["anna", "bo", "Zoë"];
+
+/// How many pieces the text is typed in, and how long each is.
+const PIECES: (usize, usize) = (10, 400);
+
+/// How far apart the lamports of a piece are: there is room for others between them.
+const APART: u64 = 4;
+
+/// How many edits follow.
+const EDITS: usize = 800;
+
+/// The cases of this file.
+pub(super) fn cases() -> Vec<Case> {
+    vec![
+        Case::code(
+            "crdt/long-text-edited-everywhere",
+            "800 edits all over 4,000 characters, with lamports from the gaps, end in the right text",
+            &["cost.any-length", ids::RESYNC_TEXT, "crdt.any-lamport"],
+            |context| edited_everywhere(context, &[]),
+        )
+        .weight(Weight::Heavy),
+        Case::code(
+            "state/long-text-edited-everywhere",
+            "800 edits all over 4,000 characters, with lamports from the gaps, end in the right state",
+            &[ids::STATE_ELEMENTS, ids::STATE_CANONICAL, "cost.any-length"],
+            |context| edited_everywhere(context, &[Profile::State]),
+        )
+        .profile(Profile::State)
+        .weight(Weight::Heavy),
+        Case::code(
+            "state/all-of-5000-deleted",
+            "5,000 characters typed in a row and deleted are one span of a state",
+            &[ids::STATE_CANONICAL, ids::STATE_ELEMENTS],
+            all_deleted,
+        )
+        .profile(Profile::State)
+        .weight(Weight::Heavy),
+    ]
+}
+
+/// The elements of a text in the making.
+#[derive(Default)]
+struct Elements {
+    all: Vec<ElementId>,
+    taken: HashSet<ElementId>,
+}
+
+impl Elements {
+    fn any(&self, numbers: &mut Numbers) -> Option<&ElementId> {
+        self.all.get(numbers.below(self.all.len().max(1)))
+    }
+
+    fn insert(&mut self, parent: ParentId, id: ElementId, number: usize) -> Op {
+        self.taken.insert(id.clone());
+        self.all.push(id.clone());
+        Op::Ins(Insert {
+            parent_id: parent,
+            id,
+            value: char::from(b'a' + (number % 26) as u8).into(),
+        })
+    }
+}
+
+/// The ops with their authors: pieces typed one after the other, each somewhere in those before; then
+/// characters with lamports that nobody has taken, and deletes, anywhere.
+fn edits(numbers: &mut Numbers) -> Vec<(usize, Op)> {
+    let mut elements = Elements::default();
+    let mut ops = Vec::new();
+    let mut lamport = 0;
+    for piece in 0..PIECES.0 {
+        let author = piece % AUTHORS.len();
+        let place = elements.any(numbers).cloned();
+        let mut parent = place.map_or(ROOT, ParentId::Element);
+        for number in 0..PIECES.1 {
+            lamport += APART;
+            let id = element(lamport, AUTHORS[author]);
+            ops.push((author, elements.insert(parent, id.clone(), number)));
+            parent = ParentId::Element(id);
+        }
+    }
+    for number in 0..EDITS {
+        let author = numbers.below(AUTHORS.len());
+        let place = elements.any(numbers).cloned();
+        let place = place.expect("the pieces have elements");
+        if numbers.below(4) == 0 {
+            ops.push((author, Op::Del(Delete::one(place))));
+            continue;
+        }
+        let mut lamport = place.lamport() + 1 + numbers.below(40) as u64;
+        while elements.taken.contains(&element(lamport, AUTHORS[author])) {
+            lamport += 1;
+        }
+        let id = element(lamport, AUTHORS[author]);
+        let op = elements.insert(ParentId::Element(place), id, number);
+        ops.push((author, op));
+    }
+    ops
+}
+
+async fn edited_everywhere(context: Context, profiles: &[Profile]) -> Outcome {
+    let mut numbers = Numbers::new(1);
+    let ops = edits(&mut numbers);
+    let mut authors: Vec<Client> = Vec::new();
+    for name in AUTHORS {
+        authors.push(context.join(name).await?);
+    }
+    let mut model = Model::new();
+    for (author, op) in &ops {
+        let submission = authors[*author].op(op.clone());
+        authors[*author].submit(&submission);
+        model.integrate(op);
+    }
+    for author in &mut authors {
+        author.expect_echoes(ops.len(), ids::SEQ_FAN_OUT).await?;
+    }
+    if profiles.is_empty() {
+        return expect_text(&context, &model.text(), "cost.any-length")
+            .await
+            .map(drop);
+    }
+    let late = context.join_asking("late", profiles).await?;
+    compare(&late, late.state()?, &model)
+}
+
+async fn all_deleted(context: Context) -> Outcome {
+    let mut anna = context.join("anna").await?;
+    let typed = type_on(&mut anna, &ROOT, 5_000);
+    let deletes: Vec<_> = typed
+        .iter()
+        .map(|submission| anna.delete(submission.op.id()))
+        .collect();
+    anna.submit_all(&deletes);
+    let mut model = Model::new();
+    for submission in typed.iter().chain(&deletes) {
+        model.integrate(&submission.op);
+    }
+    anna.expect_echoes(typed.len() + deletes.len(), ids::SEQ_FAN_OUT)
+        .await?;
+    let late = context.join_asking("late", &[Profile::State]).await?;
+    compare(&late, late.state()?, &model)
+}
