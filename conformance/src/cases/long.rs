@@ -40,6 +40,13 @@ pub(super) fn cases() -> Vec<Case> {
         )
         .weight(Weight::Heavy),
         Case::code(
+            "crdt/wide-filled-in",
+            "2,000 inserts at one place with falling lamports, and 200 between them, stand newest first",
+            &["cost.any-length", "crdt.sibling-order", "crdt.any-lamport"],
+            filled_in,
+        )
+        .weight(Weight::Heavy),
+        Case::code(
             "state/long-text-edited-everywhere",
             "800 edits all over 4,000 characters, with lamports from the gaps, end in the right state",
             &[ids::STATE_ELEMENTS, ids::STATE_CANONICAL, "cost.any-length"],
@@ -76,7 +83,7 @@ impl Elements {
         Op::Ins(Insert {
             parent_id: parent,
             id,
-            value: char::from(b'a' + (number % 26) as u8).into(),
+            value: letter(number as u64).into(),
         })
     }
 }
@@ -140,6 +147,36 @@ async fn edited_everywhere(context: Context, profiles: &[Profile]) -> Outcome {
     }
     let late = context.join_asking("late", profiles).await?;
     compare(&late, late.state()?, &model)
+}
+
+/// Falling lamports put each behind all others; then every tenth gap gets one, the last gap first.
+async fn filled_in(context: Context) -> Outcome {
+    const WIDE: u64 = 2_000;
+    let mut anna = context.join("anna").await?;
+    let mut bo = context.join("bo").await?;
+    let falling: Vec<_> = (1..=WIDE)
+        .rev()
+        .map(|number| anna.insert_at(2 * number, &ROOT, letter(number)))
+        .collect();
+    anna.submit_all(&falling);
+    bo.expect_echoes_of(&falling, ids::SEQ_FAN_OUT).await?;
+    let between: Vec<_> = (1..=WIDE)
+        .step_by(10)
+        .map(|number| bo.insert_at(2 * number + 1, &ROOT, letter(number).to_ascii_uppercase()))
+        .collect();
+    bo.submit_all(&between);
+    bo.expect_echoes_of(&between, ids::SEQ_FAN_OUT).await?;
+    let mut model = Model::new();
+    for submission in falling.iter().chain(&between) {
+        model.integrate(&submission.op);
+    }
+    expect_text(&context, &model.text(), "cost.any-length")
+        .await
+        .map(drop)
+}
+
+fn letter(number: u64) -> char {
+    char::from(b'a' + (number % 26) as u8)
 }
 
 async fn all_deleted(context: Context) -> Outcome {
