@@ -32,11 +32,21 @@ const HASTE: f64 = 0.2;
 /// How long all waits of one case may take together, before it is scaled.
 const CASE_PATIENCE: Duration = Duration::from_secs(120);
 
+/// How much longer where a proxy delays every step, which a case may have thousands of.
+const DELAYED: u32 = 8;
+
 /// How long a passed case waits for its connections to close, before it is scaled.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// The lamport of a case's first barrier; ops of cases stay below.
 const FIRST_BARRIER_LAMPORT: u64 = 1_000_000_000;
+
+fn case_patience(target: &Target) -> Duration {
+    match target.proxy() {
+        Some(_) => CASE_PATIENCE * DELAYED,
+        None => CASE_PATIENCE,
+    }
+}
 
 /// The surroundings of one case. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -74,6 +84,7 @@ impl Context {
     pub fn seeded(target: Arc<Target>, scale: f64, seed: Option<u64>) -> Self {
         let doc_id = fresh_id("doc");
         let inner = Inner {
+            ends: Instant::now() + case_patience(&target).mul_f64(scale),
             target: Mutex::new(target),
             server: Mutex::default(),
             measurements: Mutex::default(),
@@ -81,7 +92,6 @@ impl Context {
             doc_id,
             scale,
             seed,
-            ends: Instant::now() + CASE_PATIENCE.mul_f64(scale),
             lamport: AtomicU64::new(0),
             barrier_lamport: AtomicU64::new(FIRST_BARRIER_LAMPORT),
             msg_id: AtomicU64::new(0),
@@ -157,7 +167,7 @@ impl Context {
 
     /// Nothing is said of a server that has answered every time, only slowly.
     pub(crate) fn out_of_time(&self) -> Failure {
-        let all = self.scaled(CASE_PATIENCE);
+        let all = self.scaled(case_patience(&self.target()));
         Failure::Harness(format!(
             "the case has taken more than {all:.0?} in all, though nothing took long by itself; \
              try a greater --timeout-scale or fewer --test-threads"
