@@ -4,6 +4,7 @@
 
 pub mod badge;
 pub mod broken;
+pub mod html;
 pub mod junit;
 mod log;
 pub mod markdown;
