@@ -85,7 +85,9 @@ The exit code says whether it was written; the verdict is that of `run`.
 Examples:
   collab-conformance run --url ws://127.0.0.1:8000/ws --report report.json
   collab-conformance report junit report.json --out junit.xml
-  collab-conformance report markdown report.json >> \"$GITHUB_STEP_SUMMARY\"";
+  collab-conformance report markdown report.json >> \"$GITHUB_STEP_SUMMARY\"
+  collab-conformance report html mine=a.json theirs=b.json --out report.html
+  collab-conformance report spec report.json --out spec.html";
 
 /// Plays the conformance cases of the collaborative text protocol against a server.
 #[derive(Parser)]
@@ -145,14 +147,15 @@ pub(crate) enum Command {
         #[arg(value_name = "REQUIREMENT-OR-CASE")]
         id: String,
     },
-    /// Write a JSON report as JUnit XML, TAP, Markdown or a badge
+    /// Write JSON reports as HTML, JUnit XML, TAP, Markdown or a badge
     #[command(after_help = REPORT_HELP)]
     Report {
         /// The form
         form: Form,
-        /// The report, as `run --report FILE.json` wrote it
-        #[arg(value_name = "FILE.json")]
-        report: PathBuf,
+        /// The report, as `run --report FILE.json` wrote it; html and spec
+        /// take several, each with a name for its column
+        #[arg(required = true, value_name = "[NAME=]FILE.json")]
+        reports: Vec<String>,
         /// The file to write [default: stdout]
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
@@ -199,6 +202,10 @@ pub(crate) enum Form {
     Markdown,
     /// A small SVG
     Badge,
+    /// One page: every requirement, and each failure with its drawings
+    Html,
+    /// The specification, with the verdicts in its text
+    Spec,
 }
 
 #[derive(Subcommand)]

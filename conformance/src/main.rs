@@ -79,8 +79,8 @@ fn execute(cli: Cli) -> Result<u8, Stop> {
         Some(Command::Explain { id }) => {
             show(&catalog::explain(&id, &cases).map_err(|error| Stop(USAGE, error))?)
         }
-        Some(Command::Report { form, report, out }) => {
-            report_command::run(form, &report, out.as_deref())
+        Some(Command::Report { form, reports, out }) => {
+            report_command::run(form, &reports, out.as_deref())
         }
         Some(Command::Completions { shell }) => report_command::completions(shell),
         Some(Command::Man { out }) => report_command::man(out.as_deref()),

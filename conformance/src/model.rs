@@ -22,6 +22,19 @@ pub struct Model {
     reserved: HashSet<ElementId>,
 }
 
+/// An element of a tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Its id.
+    pub id: ElementId,
+    /// The id of its parent.
+    pub parent: ParentId,
+    /// Its character.
+    pub value: char,
+    /// Whether it is deleted.
+    pub deleted: bool,
+}
+
 #[derive(Clone, Debug)]
 struct Element {
     id: ElementId,
@@ -112,6 +125,23 @@ impl Model {
                 .collect(),
             pending: self.pending(),
         }
+    }
+
+    /// Every element, deleted ones included, in document order, with its parent: the tree, to be drawn.
+    pub fn tree(&self) -> Vec<Node> {
+        let parents: HashMap<&ElementId, &ParentId> = self
+            .children
+            .iter()
+            .flat_map(|(parent, children)| children.iter().map(move |child| (child, parent)))
+            .collect();
+        let walk = self.walk().into_iter();
+        walk.map(|element| Node {
+            id: element.id.clone(),
+            parent: parents[&element.id].clone(),
+            value: element.value,
+            deleted: element.deleted,
+        })
+        .collect()
     }
 
     /// Every element, deleted ones included, in document order.

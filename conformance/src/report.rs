@@ -5,6 +5,7 @@
 pub mod badge;
 pub mod broken;
 mod failure;
+pub mod html;
 pub mod junit;
 mod log;
 pub mod markdown;

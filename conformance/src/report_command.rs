@@ -1,10 +1,11 @@
-//! The command `collab-conformance report`: a JSON report in another form.
+//! The command `collab-conformance report`: JSON reports in another form.
 
 use std::path::Path;
 
 use clap::CommandFactory as _;
 use collab_conformance::files;
-use collab_conformance::report::{badge, junit, markdown, tap};
+use collab_conformance::report::{badge, html, junit, markdown, tap};
+use collab_spec::report::Report;
 
 use crate::cli::{Cli, Form};
 use crate::{HARNESS, PASSED, Stop, USAGE, show};
@@ -12,13 +13,20 @@ use crate::{HARNESS, PASSED, Stop, USAGE, show};
 /// The name of the command, as completions have it.
 const NAME: &str = "collab-conformance";
 
-pub(crate) fn run(form: Form, path: &Path, out: Option<&Path>) -> Result<u8, Stop> {
-    let report = files::read_report(path).map_err(|error| Stop(USAGE, error))?;
+pub(crate) fn run(form: Form, given: &[String], out: Option<&Path>) -> Result<u8, Stop> {
+    let read = |given: &String| {
+        let (name, path) = split(given);
+        let report = files::read_report(Path::new(path)).map_err(|error| Stop(USAGE, error))?;
+        Ok((name.map(str::to_owned), report))
+    };
+    let reports = given.iter().map(read).collect::<Result<Vec<_>, Stop>>()?;
     let text = match form {
-        Form::Junit => junit::write(&report).map_err(|error| Stop(HARNESS, error))?,
-        Form::Tap => tap::write(&report),
-        Form::Markdown => markdown::write(&report),
-        Form::Badge => badge::write(&report),
+        Form::Html => html::write(&html::named(reports)),
+        Form::Spec => html::annotated::write(&html::named(reports)),
+        Form::Junit => junit::write(single(&reports)?).map_err(|error| Stop(HARNESS, error))?,
+        Form::Tap => tap::write(single(&reports)?),
+        Form::Markdown => markdown::write(single(&reports)?),
+        Form::Badge => badge::write(single(&reports)?),
     };
     let Some(out) = out else { return show(&text) };
     std::fs::write(out, text).map_err(|error| {
@@ -26,6 +34,25 @@ pub(crate) fn run(form: Form, path: &Path, out: Option<&Path>) -> Result<u8, Sto
         Stop(USAGE, sentence)
     })?;
     Ok(PASSED)
+}
+
+/// The name and the path of `NAME=FILE.json`; a file that is there is taken as it is.
+fn split(given: &str) -> (Option<&str>, &str) {
+    match given.split_once('=') {
+        Some((name, path)) if !name.is_empty() && !Path::new(given).exists() => (Some(name), path),
+        _ => (None, given),
+    }
+}
+
+/// The report of a form that takes one.
+fn single(reports: &[(Option<String>, Report)]) -> Result<&Report, Stop> {
+    match reports {
+        [(_, report)] => Ok(report),
+        _ => {
+            let sentence = "this form takes one report; html and spec take several";
+            Err(Stop(USAGE, sentence.to_owned()))
+        }
+    }
 }
 
 pub(crate) fn completions(shell: clap_complete::Shell) -> Result<u8, Stop> {

@@ -21,20 +21,57 @@ const DOCUMENT: (&str, usize) = ("doc-", 16);
 /// Writes the log: in brief, a line an event, whole where it is short and else around what matters; or all
 /// of it, with every message as it was sent.
 pub(super) fn write(text: &mut String, case: &CaseReport, detail: Detail) {
-    let marked: Vec<usize> = case
-        .breaches
-        .iter()
-        .filter_map(|breach| breach.frame)
-        .collect();
     let frames = &case.frames;
     let names = frames
         .iter()
         .map(|frame| frame.connection.chars().count())
         .max();
     let names = names.unwrap_or(0).min(14);
+    text.push_str("\n  On the wire (ms; > sent by the suite, < by the server; => the breach):\n");
+    let whole = match detail {
+        Detail::Brief => SHOWN_WHOLE,
+        Detail::Whole => usize::MAX,
+    };
+    for part in selection(case, whole) {
+        match part {
+            Part::LeftOut(count) => {
+                let _ = writeln!(text, "           … {count} more …");
+            }
+            Part::Frame {
+                index,
+                marked: is_marked,
+            } => {
+                let mark = if is_marked { "=>" } else { "  " };
+                let _ = match detail {
+                    Detail::Brief => writeln!(text, "{}", line(mark, names, &frames[index])),
+                    Detail::Whole => writeln!(text, "{}", lines(mark, names, &frames[index])),
+                };
+            }
+        }
+    }
+}
+
+/// A part of a log, of which the middle may be left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// An event, and whether a breach is marked there.
+    Frame {
+        /// Its index in the case's frames.
+        index: usize,
+        /// Whether a breach was seen there.
+        marked: bool,
+    },
+    /// So many events are left out.
+    LeftOut(usize),
+}
+
+/// What of a case's log is shown: all of it up to a length, else what is around what matters.
+pub(super) fn selection(case: &CaseReport, whole: usize) -> Vec<Part> {
+    let frames = &case.frames;
+    let marks = case.breaches.iter().filter_map(|breach| breach.frame);
+    let marked: Vec<usize> = marks.collect();
     let shown = |index: usize| {
-        detail == Detail::Whole
-            || frames.len() <= SHOWN_WHOLE
+        frames.len() <= whole
             || index < SHOWN_AROUND
             || index + SHOWN_AROUND >= frames.len()
             || marked
@@ -42,23 +79,18 @@ pub(super) fn write(text: &mut String, case: &CaseReport, detail: Detail) {
                 .take(SHOWN_BREACHES)
                 .any(|mark| mark.abs_diff(index) <= SHOWN_AROUND)
     };
-    text.push_str("\n  On the wire (ms; > sent by the suite, < by the server; => the breach):\n");
-    let mut left_out = 0;
-    for (index, frame) in frames.iter().enumerate() {
-        if !shown(index) {
-            left_out += 1;
-            continue;
+    let mut parts = Vec::new();
+    for index in 0..frames.len() {
+        if shown(index) {
+            let marked = marked.contains(&index);
+            parts.push(Part::Frame { index, marked });
+        } else if let Some(Part::LeftOut(count)) = parts.last_mut() {
+            *count += 1;
+        } else {
+            parts.push(Part::LeftOut(1));
         }
-        if left_out > 0 {
-            let _ = writeln!(text, "           … {left_out} more …");
-            left_out = 0;
-        }
-        let mark = if marked.contains(&index) { "=>" } else { "  " };
-        let _ = match detail {
-            Detail::Brief => writeln!(text, "{}", line(mark, names, frame)),
-            Detail::Whole => writeln!(text, "{}", lines(mark, names, frame)),
-        };
     }
+    parts
 }
 
 /// An event in one line, in few words.
@@ -113,7 +145,7 @@ pub(super) fn words(content: &str) -> Option<String> {
 
 /// A right message in few words: what is the same in all of them is left out. Nothing where a field
 /// is missing, is another one, or has another type: that is shown as it is.
-fn brief(content: &str) -> Option<String> {
+pub(super) fn brief(content: &str) -> Option<String> {
     let value: Value = serde_json::from_str(content).ok()?;
     let fields = value.as_object()?;
     let text = |name: &str| fields.get(name)?.as_str();
@@ -235,7 +267,7 @@ fn is_document(id: &str) -> bool {
 }
 
 /// A content with `${doc}` for the long id of the case's document.
-fn without_document(content: &str) -> String {
+pub(super) fn without_document(content: &str) -> String {
     let mut shown = String::new();
     let mut rest = content;
     while let Some(at) = rest.find(DOCUMENT.0) {
