@@ -5,12 +5,17 @@ use maud::{Markup, html};
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 
 use super::words::seen;
+use crate::validate::shortened;
 
 /// Texts up to this length are compared character by character, longer ones word by word.
 const BY_CHARACTER: usize = 60;
 
 /// How many parts are compared at most; what lies between equal ends of longer texts is marked whole.
 const MOST_PARTS: usize = 1_500;
+
+/// How much of a part is shown where both texts have it, and where only one has.
+const MOST_EQUAL: usize = 400;
+const MOST_DIFFERENT: usize = 2_000;
 
 /// A part of a text, and whether the other one lacks it.
 type Marked<'a> = (&'a str, bool);
@@ -37,7 +42,8 @@ fn side(label: &str, class: &str, parts: &[Marked<'_>]) -> Markup {
         div class=(class) {
             dt { (label) }
             dd { @for (text, differs) in parts {
-                @if *differs { mark { (text) } } @else { (text) }
+                @if *differs { mark { (shortened(text, MOST_DIFFERENT)) } }
+                @else { (shortened(text, MOST_EQUAL)) }
             } }
         }
     }

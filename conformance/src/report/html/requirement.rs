@@ -7,7 +7,7 @@ use super::begin::anchor;
 use super::case;
 use super::matrix::flags;
 use super::page::{Page, Row, prose};
-use super::words::{Mark, count, level, seen};
+use super::words::{Mark, count, level, place, seen};
 use crate::report::headline;
 
 pub(super) fn write(page: &Page<'_>) -> Markup {
@@ -16,7 +16,7 @@ pub(super) fn write(page: &Page<'_>) -> Markup {
             h2 #requirements-title { "By requirement" }
             @for section in &page.sections {
                 section.group {
-                    h3 { (prose(section.title)) }
+                    h3 { (section.name()) }
                     @for row in &section.rows { (one(page, row)) }
                 }
             }
@@ -28,10 +28,10 @@ fn one(page: &Page<'_>, row: &Row<'_>) -> Markup {
     let flags = flags(page, row);
     let is_broken = flags.contains("broken");
     html! {
-        details.req.tell[is_broken] data-of=(row.id) data-is=(flags) {
+        details.req.tell[is_broken] data-of=(place("req", row.id)) data-is=(flags) {
             summary {
                 h4 { (seen(row.id)) }
-                @for column in &page.columns { (Mark::of(column.verdict(row.id)).short(page.whose(column))) }
+                @for column in &page.columns { (column.mark(row.id).short(page.whose(column))) }
                 @if let Some(found) = row.requirement { span.level { (level(found.level)) } }
             }
             (anchor("req", row.id))
@@ -66,7 +66,7 @@ pub(super) fn body(page: &Page<'_>, row: &Row<'_>) -> Markup {
         @for column in &page.columns {
             @let mut broke = others.iter().filter_map(|id| column.case(id)).filter(|case| breaks(case, row.id));
             @if let Some(first) = broke.next() {
-                p { b { (column.name) } " " (Mark::of(column.verdict(row.id)).full()) ": "
+                p { b { (column.name) } " " (column.mark(row.id).full()) ": "
                     (prose(&seen_of(first, row.id))) " (" (case::link(&first.id)) ")" }
             }
         }
@@ -79,17 +79,25 @@ pub(super) fn body(page: &Page<'_>, row: &Row<'_>) -> Markup {
                 tbody { @for id in &others { (line(page, id)) } }
             } }
         }
-        @if !passed.is_empty() {
-            details.passed {
-                summary { (count(passed.len(), "case", "cases")) " passed"
-                    @if page.is_comparison() { " everywhere" } }
-                p { @for (index, id) in passed.iter().enumerate() {
-                    @if index > 0 { ", " } code { (seen(id)) }
-                } }
-            }
-        }
+        @if !passed.is_empty() { (all_passed(page, row, &passed)) }
         @if passed.is_empty() && others.is_empty() && why.is_none() {
             p { "No case of its own; the suite watches it in every case, or the reports don't speak of it." }
+        }
+    }
+}
+
+/// Cases that passed, folded.
+fn all_passed(page: &Page<'_>, row: &Row<'_>, passed: &[&str]) -> Markup {
+    html! {
+        details.passed {
+            summary {
+                (count(passed.len(), "case", "cases")) " passed"
+                @if page.is_comparison() { " everywhere" }
+                span.heard { ", of " (seen(row.id)) }
+            }
+            p { @for (index, id) in passed.iter().enumerate() {
+                @if index > 0 { ", " } code { (seen(id)) }
+            } }
         }
     }
 }
