@@ -4,7 +4,7 @@ use collab_spec::report::Verdict;
 use maud::{Markup, html};
 
 use super::page::{Column, Page, Row, Section};
-use super::words::{level, place, seen};
+use super::words::{Mark, level, place, seen};
 
 pub(super) fn write(page: &Page<'_>) -> Markup {
     let rows = page.rows().count();
@@ -98,7 +98,10 @@ fn counted(column: &Column<'_>, section: &Section<'_>) -> Markup {
             .is_none_or(|found| found.untestable.is_none())
     });
     let testable = testable.count();
+    let marks = section.rows.iter().map(|row| column.mark(row.id));
+    let unclear = marks.filter(|mark| *mark == Mark::UNCLEAR).count();
     let (class, words) = match (failed, warned, passed) {
+        (0, 0, _) if unclear > 0 => ("unclear", format!("{passed} of {testable} held")),
         (0, 0, 0) if count(Verdict::NotApplicable) > 0 => ("none", "not offered".to_owned()),
         (0, 0, 0) => ("none", "none tested".to_owned()),
         (0, 0, passed) if passed < testable => ("pass", format!("{passed} of {testable} held")),
@@ -110,6 +113,7 @@ fn counted(column: &Column<'_>, section: &Section<'_>) -> Markup {
         "pass" => "✓",
         "warn" => "!",
         "fail" => "✗",
+        "unclear" => "~",
         _ => "–",
     };
     html! { span class={ "mark " (class) } { span aria-hidden="true" { (sign) } " " (words) } }

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use super::begin::anchor;
 use super::case;
 use super::matrix::flags;
-use super::page::{Page, Row, prose};
+use super::page::{Column, Page, Row, prose};
 use super::words::{Mark, count, level, place, seen};
 use crate::report::headline;
 
@@ -64,8 +64,7 @@ pub(super) fn body(page: &Page<'_>, row: &Row<'_>) -> Markup {
     html! {
         @if let Some(why) = why { p { "No case can test it: " (prose(why)) "." } }
         @for column in &page.columns {
-            @let mut broke = others.iter().filter_map(|id| column.case(id)).filter(|case| breaks(case, row.id));
-            @if let Some(first) = broke.next() {
+            @if let Some(first) = first(column, row.id, &others) {
                 p { b { (column.name) } " " (column.mark(row.id).full()) ": "
                     (prose(&seen_of(first, row.id))) " (" (case::link(&first.id)) ")" }
             }
@@ -125,6 +124,14 @@ fn line(page: &Page<'_>, id: &str) -> Markup {
             }
         }
     }
+}
+
+/// The case to begin with where a requirement is broken.
+fn first<'a>(column: &Column<'a>, id: &str, cases: &[&str]) -> Option<&'a CaseReport> {
+    let row = column.broken.iter().find(|row| row.requirement == id);
+    let ranked = row.and_then(|row| column.case(row.cases.first()?.case));
+    let mut broke = cases.iter().filter_map(|id| column.case(id));
+    ranked.or_else(|| broke.find(|case| breaks(case, id)))
 }
 
 fn breaks(case: &CaseReport, id: &str) -> bool {
