@@ -61,6 +61,7 @@ pub fn write(implementations: &[Implementation]) -> String {
         ("#figures", "Times and figures"),
     ];
     let main = html! {
+        (matrix::glance(&page))
         (begin::write(&page))
         (matrix::write(&page))
         (requirement::write(&page))

@@ -15,6 +15,7 @@ mod matrix;
 mod mutants;
 mod null;
 mod offers;
+mod pages;
 mod play;
 mod properties;
 mod proxy;

@@ -94,6 +94,18 @@ fn each_library_stays_in_its_file() {
     assert_only("conformance", "tokio_rustls", &["dial.rs", "target.rs"]);
     let rustix = ["exec/process.rs", "exec/memory.rs"];
     assert_only("conformance", "rustix", &rustix);
+    let page = "report/html";
+    let drawn = ["diff.rs", "tree/draw.rs"].map(|file| format!("{page}/{file}"));
+    assert_only(
+        "conformance",
+        "similar",
+        &drawn.each_ref().map(|file| file.as_str()),
+    );
+    assert_only(
+        "conformance",
+        "pulldown_cmark",
+        &["report/html/annotated.rs"],
+    );
     assert_only("conformance", "axum", &[]);
     assert_only("reference", "axum", &["http.rs"]);
     assert_only("reference", "tokio_tungstenite", &["connection.rs"]);

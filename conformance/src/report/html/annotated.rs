@@ -10,7 +10,7 @@ use maud::{Markup, PreEscaped, html};
 use pulldown_cmark::{CodeBlockKind, CowStr, Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 
 use super::page::{self, Page, Row, link};
-use super::words::{Mark, count, place, seen};
+use super::words::{count, place};
 use super::{Implementation, begin, case, matrix, requirement as told};
 
 /// What stands where a requirement begins, until the verdicts take its place.
@@ -222,7 +222,7 @@ fn verdicts(page: &Page<'_>, row: &Row<'_>) -> Markup {
     html! {
         span.verdicts id=(place("req", row.id)) {
             @for column in &page.columns {
-                @let mark = Mark::of(column.verdict(row.id));
+                @let mark = column.mark(row.id);
                 @if page.is_comparison() {
                     span.of { (column.name) " " (mark.full()) } " "
                 } @else { (mark.full()) " " }
@@ -231,14 +231,11 @@ fn verdicts(page: &Page<'_>, row: &Row<'_>) -> Markup {
     }
 }
 
-/// What was seen of a requirement, folded; nothing where there is no case.
+/// What was seen of a requirement; nothing where there is no case.
 fn details(page: &Page<'_>, row: &Row<'_>) -> Markup {
     let is_broken = matrix::flags(page, row).contains("broken");
-    let cases = page.cases_of(row.id);
-    html! { @if !cases.is_empty() {
-        details.seen.tell[is_broken] open[is_broken] {
-            summary { (count(cases.len(), "case", "cases")) span.heard { " of " (seen(row.id)) } }
-            (told::body(page, row))
-        }
+    html! { @if !page.cases_of(row.id).is_empty() {
+        @if is_broken { div.seen.broken { (told::body(page, row)) } }
+        @else { div.seen { (told::body(page, row)) } }
     } }
 }

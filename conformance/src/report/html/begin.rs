@@ -6,12 +6,14 @@ use maud::{Markup, html};
 
 use super::page::{Column, Page, link, prose};
 use super::words::{Mark, count, date, duration, place, seen};
-use super::{case, diff};
+use super::{case, diff, tree};
 use crate::report::broken::Broken;
 use crate::report::{Standing, is_not_played, known, outcome, standing};
 
-/// How many broken requirements are told at the top, and how many of them with what was seen.
+/// How many broken requirements are told at the top of one implementation and of each of several, and how
+/// many of them with what was seen.
 const SHOWN: usize = 12;
+const SHOWN_BESIDE: usize = 5;
 const SHOWN_FULL: usize = 3;
 
 /// The head: a card for each implementation.
@@ -85,7 +87,7 @@ pub(super) fn write(page: &Page<'_>) -> Markup {
             h2 #begin-title { "Where to begin" }
             @for column in &page.columns {
                 @if page.is_comparison() { h3 { (column.name) } }
-                (broken(column))
+                (broken(page, column))
                 (not_played(column.report))
                 (ends(page, column.report))
             }
@@ -93,7 +95,12 @@ pub(super) fn write(page: &Page<'_>) -> Markup {
     }
 }
 
-fn broken(column: &Column<'_>) -> Markup {
+fn broken(page: &Page<'_>, column: &Column<'_>) -> Markup {
+    let most = if page.is_comparison() {
+        SHOWN_BESIDE
+    } else {
+        SHOWN
+    };
     let rows = &column.broken;
     let warned = column.report.cases.iter();
     let warned: Vec<&CaseReport> = warned
@@ -106,13 +113,13 @@ fn broken(column: &Column<'_>) -> Markup {
         @if !rows.is_empty() {
             p { (count(rows.len(), "requirement is", "requirements are"))
                 " named by failed cases, the likely cause first. Most of what stands below comes of what stands above." }
-            ol.broken { @for (index, row) in rows.iter().take(SHOWN).enumerate() {
+            ol.broken { @for (index, row) in rows.iter().take(most).enumerate() {
                 li { (one(column, row, index < SHOWN_FULL)) }
             } }
-            @if rows.len() > SHOWN {
+            @if rows.len() > most {
                 details.tell {
-                    summary { "and " (count(rows.len() - SHOWN, "more", "more")) }
-                    ul { @for row in &rows[SHOWN..] { li {
+                    summary { "and " (count(rows.len() - most, "more", "more")) }
+                    ul { @for row in &rows[most..] { li {
                         (link(row.requirement)) ": " (count(row.cases.len(), "case", "cases"))
                     } } }
                 }
@@ -136,6 +143,7 @@ fn one(column: &Column<'_>, row: &Broken<'_>, in_full: bool) -> Markup {
                 div.breach {
                     p { "In " (case::link(&first.id)) " (" (prose(&first.title)) "): " (prose(&breach.what)) }
                     (diff::write(breach))
+                    @if let Some(words) = tree::in_words(first) { p { (words) } }
                 }
             } @else {
                 p { "Begin with " (case::link(&first.id)) ": " (prose(&first.title)) }

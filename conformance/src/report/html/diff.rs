@@ -5,6 +5,8 @@ use maud::{Markup, html};
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 
 use super::words::seen;
+use crate::report::log::without_document;
+use crate::validate::shortened;
 
 /// Texts up to this length are compared character by character, longer ones word by word.
 const BY_CHARACTER: usize = 60;
@@ -12,14 +14,27 @@ const BY_CHARACTER: usize = 60;
 /// How many parts are compared at most; what lies between equal ends of longer texts is marked whole.
 const MOST_PARTS: usize = 1_500;
 
+/// How much of a part is shown where both texts have it, and where only one has.
+const MOST_EQUAL: usize = 400;
+const MOST_DIFFERENT: usize = 2_000;
+
+/// What stands in a scenario's frame where any value may come.
+const PATTERN: &str = "{\"$";
+
 /// A part of a text, and whether the other one lacks it.
 type Marked<'a> = (&'a str, bool);
 
 /// What a breach says of expected and got; nothing where it says neither.
 pub(super) fn write(breach: &Breach) -> Markup {
-    let expected = breach.expected.as_deref().map(seen);
-    let got = breach.got.as_deref().map(seen);
+    let text = |text: &String| seen(&without_document(text));
+    let expected = breach.expected.as_ref().map(text);
+    let got = breach.got.as_ref().map(text);
     match (expected, got) {
+        // What differs from a pattern is not what is wrong; the breach says that in words.
+        (Some(expected), Some(got)) if expected.contains(PATTERN) => html! { dl.diff {
+            (side("expected", "want", &[(&expected, false)]))
+            (side("got", "got", &[(&got, false)]))
+        } },
         (Some(expected), Some(got)) => {
             let (left, right) = compare(&expected, &got);
             html! { dl.diff { (side("expected", "want", &left)) (side("got", "got", &right)) } }
@@ -37,7 +52,8 @@ fn side(label: &str, class: &str, parts: &[Marked<'_>]) -> Markup {
         div class=(class) {
             dt { (label) }
             dd { @for (text, differs) in parts {
-                @if *differs { mark { (text) } } @else { (text) }
+                @if *differs { mark { (shortened(text, MOST_DIFFERENT)) } }
+                @else { (shortened(text, MOST_EQUAL)) }
             } }
         }
     }

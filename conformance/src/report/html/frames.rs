@@ -5,9 +5,13 @@ use maud::{Markup, html};
 
 use super::words::seen;
 use crate::report::log::{self, Part};
+use crate::validate::shortened;
 
 /// Tables up to this length are whole, longer ones are cut around what matters.
-const WHOLE: usize = 120;
+const WHOLE: usize = 80;
+
+/// How many characters of a frame are shown; the report holds some more.
+const MOST_CHARS: usize = 600;
 
 pub(super) fn write(case: &CaseReport) -> Markup {
     if case.frames.is_empty() {
@@ -42,7 +46,7 @@ fn row(case: &CaseReport, part: Part) -> Markup {
             td { (millis(frame.at_us)) }
             td { (seen(&frame.connection)) }
             td { (by) @if frame.kind != "text" { " " (seen(&frame.kind)) } @if marked { " " b { "◀ breach" } } }
-            td.content { (seen(&log::without_document(&frame.content))) }
+            td.content { (seen(&shortened(&log::without_document(&frame.content), MOST_CHARS))) }
         }
     }
 }

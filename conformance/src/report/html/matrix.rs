@@ -37,6 +37,30 @@ pub(super) fn write(page: &Page<'_>) -> Markup {
     }
 }
 
+/// Several implementations at a glance: each section with what is broken in it.
+pub(super) fn glance(page: &Page<'_>) -> Markup {
+    if !page.is_comparison() {
+        return html! {};
+    }
+    html! {
+        section #glance aria-labelledby="glance-title" {
+            h2 #glance-title { "At a glance" }
+            div.scroll tabindex="0" role="group" aria-labelledby="glance-title" { table {
+                thead { tr {
+                    th scope="col" { "Section" }
+                    @for column in &page.columns { th.column scope="col" { (column.name) } }
+                } }
+                tbody { @for section in &page.sections { tr {
+                    th scope="row" {
+                        a href={ "#" (place("section", &section.name())) } { (section.name()) }
+                    }
+                    @for column in &page.columns { td { (counted(column, section)) } }
+                } } }
+            } }
+        }
+    }
+}
+
 fn choice(value: &str, words: &str, chosen: bool) -> Markup {
     html! { label { input type="radio" name="only" value=(value) checked[chosen]; " " (words) } }
 }
@@ -44,8 +68,8 @@ fn choice(value: &str, words: &str, chosen: bool) -> Markup {
 fn group(page: &Page<'_>, section: &Section<'_>) -> Markup {
     html! {
         tbody {
-            tr.section {
-                th scope="rowgroup" { (seen(&section.title.replace('`', ""))) }
+            tr.section id=(place("section", &section.name())) {
+                th scope="rowgroup" { (section.name()) }
                 @for column in &page.columns { td { (counted(column, section)) } }
             }
             @for row in &section.rows { (line(page, row)) }
@@ -53,7 +77,7 @@ fn group(page: &Page<'_>, section: &Section<'_>) -> Markup {
     }
 }
 
-/// How many of a section's requirements are broken, or that none is.
+/// How many of a section's requirements are broken, or how many of those that can be tested were held.
 fn counted(column: &Column<'_>, section: &Section<'_>) -> Markup {
     let verdicts = section.rows.iter().map(|row| column.verdict(row.id));
     let count = |wanted| {
@@ -68,25 +92,43 @@ fn counted(column: &Column<'_>, section: &Section<'_>) -> Markup {
         count(Verdict::Pass),
     );
     let tested = failed + warned + passed;
+    let rows = section.rows.iter();
+    let testable = rows.filter(|row| {
+        row.requirement
+            .is_none_or(|found| found.untestable.is_none())
+    });
+    let testable = testable.count();
+    let marks = section.rows.iter().map(|row| column.mark(row.id));
+    let unclear = marks.filter(|mark| *mark == Mark::UNCLEAR).count();
     let (class, words) = match (failed, warned, passed) {
+        (0, 0, _) if unclear > 0 => ("unclear", format!("{passed} of {testable} held")),
+        (0, 0, 0) if count(Verdict::NotApplicable) > 0 => ("none", "not offered".to_owned()),
         (0, 0, 0) => ("none", "none tested".to_owned()),
+        (0, 0, passed) if passed < testable => ("pass", format!("{passed} of {testable} held")),
         (0, 0, passed) => ("pass", format!("{passed} held")),
         (0, warned, _) => ("warn", format!("{warned} of {tested} warned")),
         (failed, _, _) => ("fail", format!("{failed} of {tested} broken")),
     };
-    html! { span class={ "mark " (class) } { (words) } }
+    let sign = match class {
+        "pass" => "✓",
+        "warn" => "!",
+        "fail" => "✗",
+        "unclear" => "~",
+        _ => "–",
+    };
+    html! { span class={ "mark " (class) } { span aria-hidden="true" { (sign) } " " (words) } }
 }
 
 fn line(page: &Page<'_>, row: &Row<'_>) -> Markup {
     let target = format!("#{}", place("req", row.id));
     html! {
-        tr data-of=(row.id) data-is=(flags(page, row)) {
+        tr data-of=(place("req", row.id)) data-is=(flags(page, row)) {
             th scope="row" {
                 a.id href=(target) { (seen(row.id)) }
                 @if let Some(found) = row.requirement { " " span.level { (level(found.level)) } }
             }
             @for column in &page.columns {
-                @let mark = Mark::of(column.verdict(row.id));
+                @let mark = column.mark(row.id);
                 td class=(mark.class) { a href=(target) { (mark.full()) } (share(page, column, row)) }
             }
         }
@@ -110,11 +152,8 @@ fn share(page: &Page<'_>, column: &Column<'_>, row: &Row<'_>) -> Markup {
 
 /// What the filter asks for.
 pub(super) fn flags(page: &Page<'_>, row: &Row<'_>) -> String {
-    let mut verdicts: Vec<Option<Verdict>> = page
-        .columns
-        .iter()
-        .map(|column| column.verdict(row.id))
-        .collect();
+    let verdicts = page.columns.iter().map(|column| column.verdict(row.id));
+    let verdicts: Vec<Option<Verdict>> = verdicts.collect();
     let has = |wanted: &[Option<Verdict>]| verdicts.iter().any(|found| wanted.contains(found));
     let mut flags = Vec::new();
     if has(&[
@@ -131,8 +170,9 @@ pub(super) fn flags(page: &Page<'_>, row: &Row<'_>) -> String {
     ]) {
         flags.push("open");
     }
-    verdicts.dedup();
-    if verdicts.len() > 1 {
+    let mut marks = page.columns.iter().map(|column| column.mark(row.id).words);
+    let first = marks.next();
+    if marks.any(|words| Some(words) != first) {
         flags.push("differs");
     }
     flags.join(" ")

@@ -9,7 +9,7 @@ use collab_spec::requirement::{self, DOCUMENTS, Requirement};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::Implementation;
-use super::words::{place, seen};
+use super::words::{Mark, place, seen};
 use crate::report::broken::{self, Broken};
 use crate::report::is_not_played;
 
@@ -49,6 +49,8 @@ pub(super) struct Column<'a> {
 
 /// A section of the specification.
 pub(super) struct Section<'a> {
+    /// The document that it is in.
+    pub(super) file: &'a str,
     /// Its heading.
     pub(super) title: &'a str,
     /// Its requirements.
@@ -64,13 +66,21 @@ pub(super) struct Row<'a> {
     pub(super) requirement: Option<&'a Requirement>,
 }
 
+impl Section<'_> {
+    /// Its heading, with the document where that is not the protocol's own.
+    pub(super) fn name(&self) -> String {
+        let title = self.title.replace('`', "");
+        match self.file {
+            "crdt.md" => format!("CRDT, {title}"),
+            _ => title,
+        }
+    }
+}
+
 impl<'a> Page<'a> {
     pub(super) fn new(implementations: &'a [Implementation]) -> Self {
-        let each = WHOLE / implementations.len().max(1);
-        let columns: Vec<Column<'_>> = implementations
-            .iter()
-            .map(|one| Column::new(one, each))
-            .collect();
+        let mut columns: Vec<Column<'_>> = implementations.iter().map(Column::new).collect();
+        share(&mut columns);
         let sections = sections(&columns);
         let told = told(&columns);
         Self {
@@ -124,22 +134,17 @@ impl<'a> Page<'a> {
 }
 
 impl<'a> Column<'a> {
-    fn new(one: &'a Implementation, most: usize) -> Self {
+    fn new(one: &'a Implementation) -> Self {
         let report = &one.report;
-        let broken = broken::of(report);
         let cases = report.cases.iter().map(|case| (case.id.as_str(), case));
         let found = report.requirements.iter();
-        let mut whole = BTreeSet::new();
-        for case in ranked(report, &broken).into_iter().take(most) {
-            whole.insert(case);
-        }
         Self {
             name: seen(&one.name),
             report,
+            broken: broken::of(report),
             cases: cases.collect(),
             requirements: found.map(|found| (found.id.as_str(), found)).collect(),
-            whole,
-            broken,
+            whole: BTreeSet::new(),
         }
     }
 
@@ -152,6 +157,19 @@ impl<'a> Column<'a> {
         self.requirements.get(id).map(|found| found.verdict)
     }
 
+    /// The verdict on a requirement, as it is shown.
+    pub(super) fn mark(&self, id: &str) -> Mark {
+        let found = self.requirements.get(id).copied();
+        let is_unclear = found.is_some_and(|found| {
+            let mut cases = found.cases.iter().filter_map(|id| self.case(id));
+            found.verdict == Verdict::Untestable && cases.any(is_wrong)
+        });
+        match is_unclear {
+            true => Mark::UNCLEAR,
+            false => Mark::of(found.map(|found| found.verdict)),
+        }
+    }
+
     pub(super) fn is_whole(&self, id: &str) -> bool {
         self.whole.contains(id)
     }
@@ -161,6 +179,20 @@ impl<'a> Column<'a> {
 pub(super) fn is_wrong(case: &CaseReport) -> bool {
     let wrong = [Verdict::Fail, Verdict::Warn, Verdict::Error].contains(&case.verdict);
     wrong && !is_not_played(case)
+}
+
+/// Says which cases are shown whole: of each implementation the first, then the second, and so on.
+fn share(columns: &mut [Column<'_>]) {
+    let ranked: Vec<Vec<&str>> = columns
+        .iter()
+        .map(|column| ranked(column.report, &column.broken))
+        .collect();
+    let longest = ranked.iter().map(Vec::len).max().unwrap_or(0);
+    let turns = (0..longest).flat_map(|turn| (0..ranked.len()).map(move |at| (at, turn)));
+    let chosen = turns.filter_map(|(at, turn)| Some((at, *ranked[at].get(turn)?)));
+    for (at, case) in chosen.take(WHOLE) {
+        columns[at].whole.insert(case);
+    }
 }
 
 /// The cases that went wrong: the first of each broken requirement, then the second of each, and so on.
@@ -198,9 +230,13 @@ fn sections<'a>(columns: &[Column<'a>]) -> Vec<Section<'a>> {
     let mut sections: Vec<Section<'_>> = Vec::new();
     for requirement in requirement::requirements() {
         let title = heading(requirement);
-        if sections.last().is_none_or(|last| last.title != title) {
+        let file = requirement.file;
+        if sections
+            .last()
+            .is_none_or(|last| (last.file, last.title) != (file, title))
+        {
             let rows = Vec::new();
-            sections.push(Section { title, rows });
+            sections.push(Section { file, title, rows });
         }
         let row = Row {
             id: &requirement.id,
@@ -228,6 +264,7 @@ fn sections<'a>(columns: &[Column<'a>]) -> Vec<Section<'a>> {
             requirement: None,
         });
         sections.push(Section {
+            file: "",
             title: ELSEWHERE,
             rows: rows.collect(),
         });

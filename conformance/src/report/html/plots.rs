@@ -7,7 +7,7 @@ use maud::{Markup, html};
 
 use super::case;
 use super::page::Page;
-use super::words::{duration, seen};
+use super::words::{Mark, duration, seen};
 
 /// How many of the slowest cases are shown.
 const SHOWN: usize = 15;
@@ -49,7 +49,7 @@ fn slowest(page: &Page<'_>) -> Markup {
                     tbody { @for (at, (column, found)) in rows.iter().enumerate() { tr {
                         @if at == 0 { th scope="rowgroup" rowspan=(rows.len()) { (case::named(page, id)) } }
                         @if page.is_comparison() { td { (column.name) } }
-                        td.number { (duration(found.duration_ms)) }
+                        td.number { @if found.duration_ms == 0 { (Mark::of(Some(found.verdict)).words) } @else { (duration(found.duration_ms)) } }
                         td.bar { svg.bar width="100%" height="12" aria-hidden="true" {
                             rect width={ (percent(found.duration_ms, longest)) "%" } height="12" rx="2" {}
                         } }

@@ -6,8 +6,8 @@ use maud::{Markup, html};
 use super::begin::anchor;
 use super::case;
 use super::matrix::flags;
-use super::page::{Page, Row, prose};
-use super::words::{Mark, count, level, seen};
+use super::page::{Column, Page, Row, prose};
+use super::words::{Mark, count, level, place, seen};
 use crate::report::headline;
 
 pub(super) fn write(page: &Page<'_>) -> Markup {
@@ -16,7 +16,7 @@ pub(super) fn write(page: &Page<'_>) -> Markup {
             h2 #requirements-title { "By requirement" }
             @for section in &page.sections {
                 section.group {
-                    h3 { (prose(section.title)) }
+                    h3 { (section.name()) }
                     @for row in &section.rows { (one(page, row)) }
                 }
             }
@@ -28,10 +28,10 @@ fn one(page: &Page<'_>, row: &Row<'_>) -> Markup {
     let flags = flags(page, row);
     let is_broken = flags.contains("broken");
     html! {
-        details.req.tell[is_broken] data-of=(row.id) data-is=(flags) {
+        details.req.tell[is_broken] data-of=(place("req", row.id)) data-is=(flags) {
             summary {
                 h4 { (seen(row.id)) }
-                @for column in &page.columns { (Mark::of(column.verdict(row.id)).short(page.whose(column))) }
+                @for column in &page.columns { (column.mark(row.id).short(page.whose(column))) }
                 @if let Some(found) = row.requirement { span.level { (level(found.level)) } }
             }
             (anchor("req", row.id))
@@ -64,9 +64,8 @@ pub(super) fn body(page: &Page<'_>, row: &Row<'_>) -> Markup {
     html! {
         @if let Some(why) = why { p { "No case can test it: " (prose(why)) "." } }
         @for column in &page.columns {
-            @let mut broke = others.iter().filter_map(|id| column.case(id)).filter(|case| breaks(case, row.id));
-            @if let Some(first) = broke.next() {
-                p { b { (column.name) } " " (Mark::of(column.verdict(row.id)).full()) ": "
+            @if let Some(first) = first(column, row.id, &others) {
+                p { b { (column.name) } " " (column.mark(row.id).full()) ": "
                     (prose(&seen_of(first, row.id))) " (" (case::link(&first.id)) ")" }
             }
         }
@@ -79,17 +78,25 @@ pub(super) fn body(page: &Page<'_>, row: &Row<'_>) -> Markup {
                 tbody { @for id in &others { (line(page, id)) } }
             } }
         }
-        @if !passed.is_empty() {
-            details.passed {
-                summary { (count(passed.len(), "case", "cases")) " passed"
-                    @if page.is_comparison() { " everywhere" } }
-                p { @for (index, id) in passed.iter().enumerate() {
-                    @if index > 0 { ", " } code { (seen(id)) }
-                } }
-            }
-        }
+        @if !passed.is_empty() { (all_passed(page, row, &passed)) }
         @if passed.is_empty() && others.is_empty() && why.is_none() {
             p { "No case of its own; the suite watches it in every case, or the reports don't speak of it." }
+        }
+    }
+}
+
+/// Cases that passed, folded.
+fn all_passed(page: &Page<'_>, row: &Row<'_>, passed: &[&str]) -> Markup {
+    html! {
+        details.passed {
+            summary {
+                (count(passed.len(), "case", "cases")) " passed"
+                @if page.is_comparison() { " everywhere" }
+                span.heard { ", of " (seen(row.id)) }
+            }
+            p { @for (index, id) in passed.iter().enumerate() {
+                @if index > 0 { ", " } code { (seen(id)) }
+            } }
         }
     }
 }
@@ -117,6 +124,14 @@ fn line(page: &Page<'_>, id: &str) -> Markup {
             }
         }
     }
+}
+
+/// The case to begin with where a requirement is broken.
+fn first<'a>(column: &Column<'a>, id: &str, cases: &[&str]) -> Option<&'a CaseReport> {
+    let row = column.broken.iter().find(|row| row.requirement == id);
+    let ranked = row.and_then(|row| column.case(row.cases.first()?.case));
+    let mut broke = cases.iter().filter_map(|id| column.case(id));
+    ranked.or_else(|| broke.find(|case| breaks(case, id)))
 }
 
 fn breaks(case: &CaseReport, id: &str) -> bool {

@@ -185,7 +185,7 @@ fn event(
         @if marked { rect.hit x="0" y=(y - 19) width="100%" height=(ROW) {} }
         text.t x="4" y=(y) { (millis(frame.at_us)) }
         path class=(class) d=(path) {}
-        @if !at_server && path.contains('H') { text.k x=(middle) y=(arrow - 3) { (kind) } }
+        @if !at_server && path.contains('H') { text.k x=(middle) y=(arrow - 4) { (kind) } }
         text.l x=(layout.words()) y=(y) { @if marked { tspan.flag { "◀ breach " } } (words) }
     };
     *rows += &text.into_string();

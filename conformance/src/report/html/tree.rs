@@ -1,15 +1,16 @@
 //! The tree of a document whose text came out wrong: the order that the specification asks for, by the
 //! naive oracle, and the order of the server beside it.
 //!
-//! Deliberately absent: guesses. Where the frames don't hold all ops there is no tree, and where a
-//! character of the text may be one of several elements, the server's order is not drawn.
+//! Deliberately absent: guesses. Where the frames don't hold all ops there is no tree, and where the text
+//! may be read in several ways, the server's order is not drawn.
 
 mod draw;
+mod order;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use collab_spec::id::{ElementId, ParentId};
-use collab_spec::message::{Op, Resync, ServerMessage, Span};
+use collab_spec::message::{Op, Resync, ServerMessage};
 use collab_spec::report::{CaseReport, Sender};
 use maud::{Markup, html};
 
@@ -34,16 +35,23 @@ struct Told {
     order: Option<Vec<ElementId>>,
 }
 
+/// In words, what is wrong with the order of a document's elements, where it can be told.
+pub(super) fn in_words(case: &CaseReport) -> Option<String> {
+    inverted(&first(case)?)
+}
+
 /// The tree of the first breach that is about the order of a document's elements.
-pub(super) fn write(case: &CaseReport) -> Markup {
-    let told = case.breaches.iter().find_map(|breach| {
+fn first(case: &CaseReport) -> Option<Told> {
+    case.breaches.iter().find_map(|breach| {
         let told = told(case, breach.frame?)?;
-        let is_of_order = OF_ORDER
-            .iter()
-            .any(|area| breach.requirement.starts_with(area));
+        let mut areas = OF_ORDER.iter();
+        let is_of_order = areas.any(|area| breach.requirement.starts_with(area));
         (is_of_order || told.text != told.got).then_some(told)
-    });
-    let Some(told) = told else {
+    })
+}
+
+pub(super) fn write(case: &CaseReport) -> Markup {
+    let Some(told) = first(case) else {
         return html! {};
     };
     html! {
@@ -54,7 +62,7 @@ pub(super) fn write(case: &CaseReport) -> Markup {
             }
             @if let Some(words) = inverted(&told) { p { b { (words) } } }
             @if told.order.is_none() && told.text != told.got {
-                p { "A character of the server's text may be one of several elements, so its order is not drawn." }
+                p { "The server's text may stand for the elements in several orders, or in none, so its order is not drawn." }
             }
             div.scroll tabindex="0" role="group" aria-label="Tree of the document" { (draw::svg(&told)) }
         }
@@ -92,7 +100,7 @@ fn told(case: &CaseReport, frame: usize) -> Option<Told> {
     if nodes.is_empty() || nodes.len() > MOST {
         return None;
     }
-    let order = order_by_state(&resync).or_else(|| order_by_text(&nodes, &resync.full_text));
+    let order = order::of(&nodes, &resync);
     Some(Told {
         text: model.text(),
         got: resync.full_text,
@@ -111,35 +119,6 @@ fn resync(case: &CaseReport, frame: usize) -> Option<Resync> {
 
 fn message(content: &str) -> Option<ServerMessage> {
     serde_json::from_str(content).ok()
-}
-
-/// The server's order where it has sent the elements themselves.
-fn order_by_state(resync: &Resync) -> Option<Vec<ElementId>> {
-    let spans = resync.state.as_ref()?.elements.iter();
-    let ids = spans.flat_map(|span| {
-        let (first, count) = match span {
-            Span::Text { id, text } => (id, text.chars().count() as u64),
-            Span::Deleted { .. } => return Vec::new(),
-        };
-        (0..count.min(MOST as u64))
-            .map(|at| first.later(at))
-            .collect()
-    });
-    Some(ids.collect())
-}
-
-/// The server's order where each character of its text can only be one element.
-fn order_by_text(nodes: &[Node], text: &str) -> Option<Vec<ElementId>> {
-    let mut by_value: BTreeMap<char, &ElementId> = BTreeMap::new();
-    for node in nodes.iter().filter(|node| !node.deleted) {
-        if by_value.insert(node.value, &node.id).is_some() {
-            return None;
-        }
-    }
-    let mut used = BTreeSet::new();
-    text.chars()
-        .map(|c| used.insert(c).then(|| by_value.get(&c).copied().cloned())?)
-        .collect()
 }
 
 /// In words, the first two siblings that the server has the wrong way round.

@@ -32,6 +32,13 @@ impl Mark {
         Self { class, sign, words }
     }
 
+    /// What is said of a requirement whose cases broke others before they came to it.
+    pub(super) const UNCLEAR: Self = Self {
+        class: "none",
+        sign: "~",
+        words: "unclear",
+    };
+
     /// The sign and the words.
     pub(super) fn full(self) -> Markup {
         html! { span class={ "mark " (self.class) } { span aria-hidden="true" { (self.sign) } " " (self.words) } }

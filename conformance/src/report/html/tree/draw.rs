@@ -16,7 +16,11 @@ const HEAD: usize = 58;
 const INDENT: usize = 26;
 const LEFT: usize = 18;
 const BOX: usize = 22;
-const CHAR: usize = 7;
+const CHAR: usize = 8;
+const HEAD_CHAR: usize = 9;
+
+/// How many characters stand in front of a text in the head, and its quotes.
+const HEADS: usize = 30;
 
 /// How many characters of an id are shown.
 const MOST_CHARS: usize = 26;
@@ -38,11 +42,14 @@ pub(super) fn svg(told: &Told) -> Markup {
     let order = told.order.as_deref().unwrap_or_default();
     let rows = placed.len().max(order.len()) + 1;
     let height = HEAD + rows * ROW + 8;
-    let width = if order.is_empty() {
-        right.max(30 + 7 * (16 + told.text.chars().count()))
+    let texts = told.text.chars().count().max(told.got.chars().count());
+    let heads = (HEADS + texts) * HEAD_CHAR;
+    let drawn = if order.is_empty() {
+        right
     } else {
-        server + 230
+        server + 250
     };
+    let width = drawn.max(heads);
     let asked: Vec<&ElementId> = placed
         .iter()
         .filter(|one| !one.node.deleted)
