@@ -8,6 +8,7 @@ mod load_command;
 mod properties_command;
 mod reach;
 mod report_command;
+mod verify_command;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -68,6 +69,7 @@ fn execute(cli: Cli) -> Result<u8, Stop> {
         Some(Command::Properties(arguments)) => properties_command::run(&arguments),
         Some(Command::Fuzz(arguments)) => fuzz_command::run(&arguments),
         Some(Command::Load(arguments)) => load_command::run(&arguments),
+        Some(Command::Verify(arguments)) => verify_command::run(&arguments),
         Some(Command::Relay { port }) => load_command::relay(port),
         Some(Command::List {
             requirements: false,
