@@ -136,6 +136,11 @@ impl Verifier {
         }
     }
 
+    /// How much is remembered of what was read: how many ops, seqs, ids, events and the like.
+    pub fn remembered(&self) -> usize {
+        self.stream.remembered() + self.nearby.remembered()
+    }
+
     fn hear(&mut self, name: &str, captured: &Captured<'_>) {
         let event = self.event;
         self.event += 1;

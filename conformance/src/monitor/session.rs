@@ -82,6 +82,11 @@ impl Session {
         matches!(self.stage, Stage::Replayed | Stage::Resynced).then_some(self.last)
     }
 
+    /// How many seqs that came again are remembered.
+    pub(super) fn repeats(&self) -> usize {
+        self.repeats.len()
+    }
+
     /// Takes the next message of the server.
     pub(super) fn hear(
         &mut self,

@@ -174,6 +174,13 @@ impl Stream {
         unjudged
     }
 
+    /// How much is remembered: how many ops, seqs, ids and the like.
+    pub fn remembered(&self) -> usize {
+        let documents = self.documents.values().map(Document::remembered);
+        let lines = self.lines.values().map(Line::remembered);
+        documents.sum::<usize>() + lines.sum::<usize>() + self.whole.remembered()
+    }
+
     /// The names of the connections that are open on a document.
     pub fn on_document(&self, doc_id: &str) -> impl Iterator<Item = &str> {
         let on = self.lines.iter().filter(move |(_, line)| {

@@ -40,7 +40,8 @@ struct Entry {
 struct Message {
     #[serde(rename = "type")]
     kind: String,
-    /// Seconds since 1970.
+    /// Seconds since 1970, or milliseconds, or nothing that is a time: writers differ.
+    #[serde(default)]
     time: f64,
     opcode: i64,
     data: String,
@@ -88,14 +89,21 @@ pub(super) fn read(input: impl BufRead, name: &str, verifier: &mut Verifier) -> 
         verifier.lines += 1;
         let captured = Captured {
             line: number,
-            // Times before 1970 are none.
-            at_us: (time * 1e6) as u64,
+            at_us: micros(time),
             connection: &connection,
             what,
         };
         verifier.hear(name, &captured);
     }
     Ok(())
+}
+
+/// The time in microseconds; no HAR is from before 1970, nor from after the year 5000 in seconds.
+fn micros(time: f64) -> u64 {
+    const LAST_SECOND: f64 = 1e11;
+    let scale = if time > LAST_SECOND { 1e3 } else { 1e6 };
+    // A conversion to an integer ends at its bounds.
+    (time * scale) as u64
 }
 
 /// Whether the client says first what it is to say first; a page has other WebSockets, too.
@@ -132,6 +140,13 @@ fn event(message: Message) -> Result<Option<What>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_seconds_or_milliseconds() {
+        assert_eq!(micros(1_558_730_482.5), 1_558_730_482_500_000);
+        assert_eq!(micros(1_558_730_482_500.0), 1_558_730_482_500_000);
+        assert_eq!(micros(-1.0), 0);
+    }
 
     #[test]
     fn a_har_is_told_by_its_beginning() {

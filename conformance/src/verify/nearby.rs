@@ -104,6 +104,11 @@ impl Nearby {
         });
     }
 
+    /// How many events are remembered.
+    pub(super) fn remembered(&self) -> usize {
+        self.newest.values().map(VecDeque::len).sum()
+    }
+
     /// How many breaches wait.
     pub(super) fn pending(&self) -> usize {
         self.waiting.len()

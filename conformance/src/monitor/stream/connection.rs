@@ -136,6 +136,10 @@ impl Line {
         }
     }
 
+    pub(super) fn remembered(&self) -> usize {
+        self.early.len() + self.shown.len() + self.session.repeats()
+    }
+
     /// Whether its session can be judged.
     pub(super) fn is_whole(&self) -> bool {
         self.seen == Seen::FromStart && !self.is_over

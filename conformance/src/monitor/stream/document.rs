@@ -94,6 +94,11 @@ impl Document {
         }
     }
 
+    pub(super) fn remembered(&self) -> usize {
+        let ids = self.keys.len() + self.elements.len();
+        self.told.len() + ids + self.hellos.len() + self.sent.len() + self.texts.len()
+    }
+
     /// Begins another history.
     pub(super) fn begin_anew(&mut self, head: u64) {
         self.generation += 1;

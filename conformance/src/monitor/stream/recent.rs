@@ -21,6 +21,10 @@ impl<K: Clone + Eq + Hash, V> Recent<K, V> {
         }
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.order.len()
+    }
+
     pub(super) fn get(&self, key: &K) -> Option<&V> {
         self.entries.get(key)
     }

@@ -88,6 +88,10 @@ impl SentOps {
         submission
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.ops.len() + self.horizons.len()
+    }
+
     /// Forgets up to where the ops of a connection were forgotten: it has ended.
     pub(super) fn end(&mut self, connection: Connection) {
         self.horizons.remove(&connection);

@@ -44,6 +44,12 @@ impl Default for Texts {
 }
 
 impl Texts {
+    /// How many elements and resyncs are remembered.
+    pub(super) fn len(&self) -> usize {
+        let elements = usize::try_from(self.reached).unwrap_or(usize::MAX);
+        self.waiting.len() + self.model.as_ref().map_or(0, |_| elements)
+    }
+
     /// The seq that is next, where texts can still be judged.
     pub(super) fn next(&self) -> Option<u64> {
         self.model.is_some().then_some(self.reached + 1)

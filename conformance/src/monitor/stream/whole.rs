@@ -58,6 +58,12 @@ struct States {
 }
 
 impl Whole {
+    pub(super) fn remembered(&self) -> usize {
+        let keys = self.submitted.values().map(|of| of.keys.len());
+        let shown = self.shown.values().map(|states| states.shown.len());
+        self.unfit.len() + keys.sum::<usize>() + shown.sum::<usize>()
+    }
+
     pub(super) fn unfit(&mut self, line: &Line) {
         let Some((_, hello)) = &line.talk.hello else {
             return;
