@@ -18,10 +18,64 @@ use crate::matrix::play::servers;
 use crate::toy::Fault;
 
 /// Faults that the traffic of their cases shows to somebody who knows nothing of the cases.
-const SHOWN: &[Fault] = &[];
+const SHOWN: &[Fault] = &[
+    Fault::AckTwice,
+    Fault::AckAfterResync,
+    Fault::SyncLate,
+    Fault::ReplayFromL,
+    Fault::ReplayThenResync,
+    Fault::ResyncToAll,
+    Fault::ResyncBehind,
+    Fault::ResyncStale,
+    Fault::EchoTwice,
+    Fault::EchoWithExtras,
+    Fault::EchoComposed,
+    Fault::EchoEverywhere,
+    Fault::OpsOvertake,
+    Fault::ResendSequenced,
+    Fault::ResendAnsweredTwice,
+    Fault::ResendBroadcast,
+    Fault::SameInsertSequenced,
+    Fault::MessageIdReused,
+    Fault::IdTakenAccepted,
+    Fault::ReplayRenamed,
+    Fault::PlainSeqs,
+    Fault::ReasonPlain,
+    Fault::BinaryFails,
+    Fault::NotJsonPrivate,
+    Fault::GrantsUnasked,
+    Fault::EpochUnsaid,
+    Fault::AtHeadResynced,
+    Fault::SpansOfOne,
+    Fault::StateStale,
+    Fault::SnapshotBeforeSync,
+    Fault::PresenceWithTime,
+    Fault::SnapshotInBinary,
+];
 
 /// Faults that it shows where it is known to be whole.
-const SHOWN_WHOLE: &[Fault] = &[];
+const SHOWN_WHOLE: &[Fault] = &[
+    Fault::AckBehind,
+    Fault::EchoOriginLost,
+    Fault::BeyondHeadRefused,
+    Fault::EpochOfConnection,
+    Fault::PresenceToSender,
+    Fault::PresenceKnownOnly,
+    Fault::PresenceOlderLast,
+    Fault::PresenceAnySize,
+];
+
+/// The addon for mitmproxy in the docs is the one that is tested.
+#[test]
+fn the_docs_have_the_addon_that_is_tested() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(folder.join("../docs/verifying-traffic.md")).unwrap();
+    let addon = fs::read_to_string(folder.join("tests/capture/mitmproxy_capture.py")).unwrap();
+    assert!(
+        page.contains(&addon),
+        "docs/verifying-traffic.md lacks the addon"
+    );
+}
 
 /// A folder of its own, which is gone with it.
 pub(crate) struct Folder(PathBuf);
