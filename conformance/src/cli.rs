@@ -78,6 +78,20 @@ Exit codes:
 Examples:
   collab-conformance probe --url wss://example.org/ws
   collab-conformance probe --exec './my-server --port {port}'";
+const VERIFY_HELP: &str = "\
+docs/verifying-traffic.md has the format, and what is judged of it. A HAR of
+a browser with WebSocket messages is read as well.
+
+Exit codes:
+  0 no rule is broken    1 the server broke one
+  2 wrong usage, a line that can't be read, or nothing to judge
+  3 the suite itself failed
+
+Examples:
+  collab-conformance verify capture.jsonl
+  collab-conformance verify --whole traces/sync/*.jsonl
+  zcat proxy.jsonl.gz | collab-conformance verify -
+  collab-conformance verify page.har";
 
 const REPORT_HELP: &str = "\
 The exit code says whether it was written; the verdict is that of `run`.
@@ -128,6 +142,8 @@ pub(crate) enum Command {
     /// Say on one page what a server is: profiles, limits, closes, times
     #[command(after_help = PROBE_HELP)]
     Probe(Reach),
+    /// Grade captured traffic by the rules that always hold
+    Verify(Verify),
     /// Serve as the null relay of `load`: fan ops out, and decode none
     #[command(hide = true)]
     Relay {
@@ -216,6 +232,20 @@ pub(crate) enum Scenarios {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
+}
+
+#[derive(Args)]
+#[command(after_help = VERIFY_HELP)]
+pub(crate) struct Verify {
+    /// JSON Lines as `run --trace` writes, or a HAR; - is stdin
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Each file has every connection of its documents, by one clock
+    #[arg(long)]
+    pub(crate) whole: bool,
+    /// Write what was found as a JSON report
+    #[arg(long, value_name = "FILE.json")]
+    pub(crate) report: Option<PathBuf>,
 }
 
 #[derive(Args)]

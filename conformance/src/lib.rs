@@ -37,6 +37,7 @@ pub mod runner;
 pub mod target;
 pub mod trace;
 pub mod validate;
+pub mod verify;
 pub mod wire;
 
 use std::sync::Arc;

@@ -9,6 +9,7 @@ mod probe_command;
 mod properties_command;
 mod reach;
 mod report_command;
+mod verify_command;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -71,6 +72,7 @@ fn execute(cli: Cli) -> Result<u8, Stop> {
         Some(Command::Fuzz(arguments)) => fuzz_command::run(&arguments),
         Some(Command::Load(arguments)) => load_command::run(&arguments),
         Some(Command::Probe(reach)) => probe_command::run(&reach),
+        Some(Command::Verify(arguments)) => verify_command::run(&arguments),
         Some(Command::Relay { port }) => load_command::relay(port),
         Some(Command::List {
             requirements: false,

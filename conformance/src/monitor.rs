@@ -3,6 +3,7 @@
 //! Each monitor is a pure function of the trace, linear in it. Deliberately absent: rules about
 //! what should have come and did not; those need to know what the case was about.
 
+mod around;
 mod close;
 mod digest;
 mod history;
@@ -12,6 +13,7 @@ mod presence;
 mod profiles;
 mod session;
 mod state;
+pub mod stream;
 #[cfg(test)]
 mod testing;
 mod text;
@@ -27,6 +29,7 @@ use collab_spec::report::Breach;
 use crate::ids;
 use crate::monitor::digest::Digest;
 use crate::trace::{Event, ServerEvent, Trace, What};
+use crate::validate::shortened;
 
 /// How many breaches of one requirement one trace yields at most.
 const PER_REQUIREMENT: usize = 10;
@@ -115,6 +118,11 @@ fn check_life(trace: &Trace) -> Vec<Breach> {
         *count <= PER_REQUIREMENT
     });
     found
+}
+
+/// As much of a message as a breach shows.
+fn shown(text: &str) -> String {
+    shortened(text, 600)
 }
 
 /// A breach that the event with this index shows.

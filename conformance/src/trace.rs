@@ -2,6 +2,8 @@
 //!
 //! Deliberately absent: clocks and sockets (see `wire`), and any judgement (see `monitor`).
 
+pub mod line;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -202,24 +204,34 @@ impl Trace {
             .collect()
     }
 
-    /// The events as JSON Lines: each as a report has it, and with the whole of its text.
+    /// The events as JSON Lines: each as a report has it, with the whole of its text, and exact where a
+    /// report has words for people.
     pub fn json_lines(&self) -> String {
         let mut lines = String::new();
         for event in &self.events {
-            let frame = self.frame_report(event, usize::MAX);
-            lines += &serde_json::to_string(&frame).expect("strings and numbers are JSON");
+            let line = line::written(self.frame_report(event, usize::MAX), &event.what);
+            lines += &serde_json::to_string(&line).expect("strings and numbers are JSON");
             lines.push('\n');
         }
         lines
     }
 
     fn frame_report(&self, event: &Event, most: usize) -> FrameReport {
-        let (from, kind, content) = event.what.describe();
+        let connection = event.connection.map(|connection| self.name(connection));
+        let at_us = u64::try_from(event.at.as_micros()).unwrap_or(u64::MAX);
+        event.what.report(at_us, connection, most)
+    }
+}
+
+impl What {
+    /// The event as a report has it, with so many characters of its content at most.
+    pub fn report(&self, at_us: u64, connection: Option<&str>, most: usize) -> FrameReport {
+        let (from, kind, content) = self.describe();
         FrameReport {
-            at_us: u64::try_from(event.at.as_micros()).unwrap_or(u64::MAX),
-            connection: match (&event.what, event.connection) {
-                (_, Some(connection)) => self.name(connection),
-                (What::Server(_), None) => "server",
+            at_us,
+            connection: match (self, connection) {
+                (_, Some(connection)) => connection,
+                (Self::Server(_), None) => "server",
                 (_, None) => "http",
             }
             .to_owned(),
@@ -228,9 +240,7 @@ impl Trace {
             content: shortened(&content, most),
         }
     }
-}
 
-impl What {
     /// Who did it, what it is in a word, and its content.
     fn describe(&self) -> (Sender, &'static str, String) {
         use Sender::{Client, Server};

@@ -16,4 +16,5 @@ pub mod report;
 pub mod requirement;
 pub mod scenario;
 pub mod schema;
+pub mod trace;
 pub mod vector;

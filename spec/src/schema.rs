@@ -14,6 +14,7 @@ use crate::message::{
 use crate::profile::Profile;
 use crate::report::Report;
 use crate::scenario::Scenario;
+use crate::trace::TraceLine;
 use crate::vector::VectorFile;
 
 /// What every `$id` begins with. It is a name; nothing is served there.
@@ -49,6 +50,7 @@ pub fn all() -> Vec<SchemaFile> {
         document::<FrameTable>("frames"),
         document::<VectorFile>("vectors"),
         document::<Report>("report"),
+        document::<TraceLine>("trace-line"),
     ];
     files.extend(messages_with_ops::<SingleOp>(""));
     files.extend(messages_with_ops::<Op>(RUNS));

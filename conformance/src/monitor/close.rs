@@ -11,7 +11,7 @@ use crate::ids;
 use crate::trace::{Event, MAX_PING_BYTES, What, close_words};
 
 /// How many bytes may wait for every connection (`slow.floor`).
-const MAY_WAIT: usize = 1 << 20;
+pub(super) const MAY_WAIT: usize = 1 << 20;
 
 /// How much longer than a submission its echo may be.
 const ECHO_OVERHEAD: usize = 64;
@@ -56,13 +56,8 @@ fn closes<'a>(digest: &'a Digest<'_>) -> Vec<ServerClose<'a>> {
 pub(super) fn codes(digest: &Digest<'_>) -> Vec<Breach> {
     let mut found = Vec::new();
     for close in closes(digest) {
-        let answer = close
-            .answers
-            .is_some_and(|sent| close.code == sent || close.code == 1005);
-        let requirement = match close.code {
-            1011 => ids::CLOSE_NO_1011,
-            code if CloseCode::from_code(code).is_none() && !answer => ids::CLOSE_TABLE_ONLY,
-            _ => continue,
+        let Some(requirement) = wrong_code(close.code, close.answers) else {
+            continue;
         };
         let what = format!(
             "the server closed {} with {}",
@@ -74,29 +69,43 @@ pub(super) fn codes(digest: &Digest<'_>) -> Vec<Breach> {
     found
 }
 
+/// The requirement that a code breaks, in answer to a client's close with another.
+pub(super) fn wrong_code(code: u16, answers: Option<u16>) -> Option<&'static str> {
+    let is_answer = answers.is_some_and(|sent| code == sent || code == 1005);
+    match code {
+        1011 => Some(ids::CLOSE_NO_1011),
+        code if CloseCode::from_code(code).is_none() && !is_answer => Some(ids::CLOSE_TABLE_ONLY),
+        _ => None,
+    }
+}
+
 /// Reasons of violations begin with `protocol: ` and fit a close frame; those of broken frames are the
 /// libraries' (`close.framing`).
 pub(super) fn reasons(digest: &Digest<'_>) -> Vec<Breach> {
-    let mut found = Vec::new();
-    for close in closes(digest) {
-        let graded = CloseCode::from_code(close.code).is_some_and(CloseCode::has_protocol_reason);
-        let wrong =
-            !close.reason.starts_with(REASON_PREFIX) || close.reason.len() > MAX_REASON_BYTES;
-        if graded && wrong && close.answers.is_none() && !close.of_framing {
-            let what = format!(
-                "the reason of the close {} on {} does not begin with `{REASON_PREFIX}`",
-                close.code,
-                digest.name(close.event)
-            );
-            let mut wrong = breach(ids::CLOSE_REASON, close.event, what);
-            wrong.expected = Some(format!(
-                "{REASON_PREFIX}… (at most {MAX_REASON_BYTES} bytes)"
-            ));
-            wrong.got = Some(format!("{:?}", close.reason));
-            found.push(wrong);
-        }
+    let closes = closes(digest).into_iter();
+    let graded = closes.filter(|close| close.answers.is_none() && !close.of_framing);
+    let wrong = graded.filter_map(|close| {
+        let name = digest.name(close.event);
+        wrong_reason(name, close.event, close.code, close.reason)
+    });
+    wrong.collect()
+}
+
+/// A reason that is not as it must be, of a close that nobody asked for.
+pub(super) fn wrong_reason(name: &str, event: usize, code: u16, reason: &str) -> Option<Breach> {
+    let graded = CloseCode::from_code(code).is_some_and(CloseCode::has_protocol_reason);
+    let right = reason.starts_with(REASON_PREFIX) && reason.len() <= MAX_REASON_BYTES;
+    if !graded || right {
+        return None;
     }
-    found
+    let what =
+        format!("the reason of the close {code} on {name} does not begin with `{REASON_PREFIX}`");
+    let mut wrong = breach(ids::CLOSE_REASON, event, what);
+    wrong.expected = Some(format!(
+        "{REASON_PREFIX}… (at most {MAX_REASON_BYTES} bytes)"
+    ));
+    wrong.got = Some(format!("{reason:?}"));
+    Some(wrong)
 }
 
 /// Nobody is closed for a valid `hello` alone, and none who reads is closed as slow. What a client

@@ -9,7 +9,9 @@ use collab_spec::message::{
 use collab_spec::op::MOST_RUN;
 use collab_spec::profile::Profile;
 
+use super::around::{Around, Sent, Told};
 use super::pieces::{Piece, Pieces, values};
+use super::shown;
 use crate::ids;
 use crate::trace::{Connection, Event, Trace, What};
 use crate::validate;
@@ -48,9 +50,9 @@ pub(super) struct Talk {
     pub(super) ack: Option<(usize, HelloAck)>,
     /// The indices of the connection's events.
     pub(super) events: Vec<usize>,
-    said: bool,
+    pub(super) said: bool,
     /// Whether the suite sent a text here that is no valid message of a client.
-    is_unfit: bool,
+    pub(super) is_unfit: bool,
 }
 
 impl Talk {
@@ -142,12 +144,35 @@ fn key_of(echo: &OpEcho) -> OpKey {
 
 /// A text that the suite sent: its event, where, what it says, and what that is where the profile `runs`
 /// is off.
-type Sent<'a> = (usize, Connection, &'a str, Option<ClientMessage>);
+type SentText<'a> = (usize, Connection, &'a str, Option<ClientMessage>);
 
 impl Submission {
+    /// An op that was sent, and by which requirement a server must refuse it.
+    pub(super) fn new(
+        event: usize,
+        connection: Connection,
+        message: OpSubmission,
+        refused: Option<&'static str>,
+    ) -> Self {
+        Self {
+            event,
+            connection,
+            values: values(&message.op),
+            message,
+            refused,
+        }
+    }
+
     /// Its op, element by element.
     pub(super) fn pieces(&self) -> Pieces<'_> {
         Pieces::new(&self.message.op, &self.values)
+    }
+
+    /// Whether an op is of some of its elements, and not of all.
+    pub(super) fn is_more_than(&self, op: &Op) -> bool {
+        let values = values(op);
+        let part = Pieces::new(op, &values);
+        self.pieces().len() > part.len() && self.pieces().holds(part).is_some()
     }
 
     pub(super) fn key(&self) -> OpKey {
@@ -200,7 +225,7 @@ impl<'a> Digest<'a> {
         }
     }
 
-    fn add(&mut self, index: usize, event: &'a Event, sent: &mut Vec<Sent<'a>>) {
+    fn add(&mut self, index: usize, event: &'a Event, sent: &mut Vec<SentText<'a>>) {
         let Some(connection) = event.connection else {
             return;
         };
@@ -253,20 +278,14 @@ impl<'a> Digest<'a> {
         }
     }
 
-    fn submitted(&mut self, (index, connection, text, message): Sent<'_>) {
+    fn submitted(&mut self, (index, connection, text, message): SentText<'_>) {
         let message = match self.talks[connection.0].is_on(Profile::Runs) {
             true => validate::client_message(text, &[Profile::Runs]),
             false => message,
         };
         match message {
             Some(ClientMessage::Op(message)) => {
-                let submission = Submission {
-                    event: index,
-                    connection,
-                    values: values(&message.op),
-                    message,
-                    refused: None,
-                };
+                let submission = Submission::new(index, connection, message, None);
                 let place = self.submissions.len();
                 self.by_key.entry(submission.key()).or_default().push(place);
                 if let Op::Ins(insert) = &submission.message.op {
@@ -385,13 +404,73 @@ impl<'a> Digest<'a> {
     /// The text of an event's message.
     pub(super) fn text(&self, event: usize) -> String {
         match self.trace.events.get(event).map(|event| &event.what) {
-            Some(What::Text(received)) => validate::shortened(&received.text, 600),
+            Some(What::Text(received)) => shown(&received.text),
             _ => String::new(),
         }
     }
 }
 
-fn refused(message: &OpSubmission, event: usize, talk: &Talk) -> Option<&'static str> {
+impl Around for Digest<'_> {
+    fn name(&self, connection: Connection) -> &str {
+        self.trace.name(connection)
+    }
+
+    fn text(&self, event: usize) -> String {
+        Self::text(self, event)
+    }
+
+    fn joins(&self, doc_id: &Name, from: usize, to: usize) -> bool {
+        let hellos = self.talks.iter().filter_map(|talk| talk.hello.as_ref());
+        let mut between = hellos.filter(|(said, _)| (from..to).contains(said));
+        between.any(|(_, hello)| hello.doc_id == *doc_id)
+    }
+
+    fn sent(&self, connection: Connection, echo: &OpEcho, before: usize) -> Option<Sent> {
+        let mut sent = Sent {
+            all_seen: true,
+            ..Sent::default()
+        };
+        for submission in self.submissions_of(echo, before) {
+            let is_fit = submission.refused.is_none();
+            sent.ever = true;
+            sent.anywhere += usize::from(is_fit);
+            sent.here += usize::from(is_fit && submission.connection == connection);
+        }
+        Some(sent)
+    }
+
+    fn is_part_of_sent(
+        &self,
+        connection: Connection,
+        client_id: &Name,
+        echo: &OpEcho,
+        before: usize,
+    ) -> bool {
+        let Some((_, hello)) = &self.talks[connection.0].hello else {
+            return false;
+        };
+        let doc_id = hello.doc_id.clone();
+        let key = (doc_id, client_id.clone(), echo.client_msg_id.clone());
+        let places = self.by_key.get(&key).into_iter().flatten();
+        let mut submissions = places.map(|place| &self.submissions[*place]);
+        submissions.any(|submission| {
+            submission.connection == connection
+                && submission.event < before
+                && submission.is_more_than(&echo.op)
+        })
+    }
+
+    fn told(&self, _: Connection, doc_id: &Name, seq: u64) -> Option<Told<'_>> {
+        let (echo, piece) = self.known(doc_id, seq)?;
+        Some(Told {
+            event: echo.event,
+            echo: echo.echo,
+            piece,
+        })
+    }
+}
+
+pub(super) fn refused(message: &OpSubmission, event: usize, talk: &Talk) -> Option<&'static str> {
     let Some((_, hello)) = talk.hello.as_ref().filter(|(said, _)| *said < event) else {
         return Some("close.no-hello");
     };
@@ -426,7 +505,7 @@ fn refused(message: &OpSubmission, event: usize, talk: &Talk) -> Option<&'static
 /// The most bytes of a state, as compact JSON.
 const STATE_BYTES: usize = 4_096;
 
-fn presence_refused(update: &PresenceUpdate, talk: &Talk) -> Option<&'static str> {
+pub(super) fn presence_refused(update: &PresenceUpdate, talk: &Talk) -> Option<&'static str> {
     let (_, hello) = talk.hello.as_ref()?;
     let bytes = serde_json::to_string(&update.state).map_or(0, |text| text.len());
     if !talk.is_on(Profile::Presence) {

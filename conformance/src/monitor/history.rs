@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use collab_spec::id::Name;
-use collab_spec::message::{Op, ServerMessage};
+use collab_spec::message::{Op, OpEcho, ServerMessage};
 use collab_spec::profile::Profile;
 use collab_spec::report::Breach;
 
 use super::breach;
 use super::digest::{Digest, Echo, OpKey, Submission};
+use super::pieces::{Pieces, values};
 use crate::ids;
 use crate::trace::What;
 use crate::validate::shortened;
@@ -44,7 +45,9 @@ pub(super) fn one_order(digest: &Digest<'_>) -> Vec<Breach> {
             digest.name(this.event),
             digest.name(first.event)
         );
-        let mut wrong = breach(order_rule(digest, first, this), this.event, what);
+        let runs = [has_runs(digest, first), has_runs(digest, this)];
+        let rule = order_rule(first.echo, this.echo, runs);
+        let mut wrong = breach(rule, this.event, what);
         wrong.expected = Some(digest.text(first.event));
         wrong.got = Some(digest.text(this.event));
         found.push(wrong);
@@ -52,15 +55,17 @@ pub(super) fn one_order(digest: &Digest<'_>) -> Vec<Breach> {
     found
 }
 
-/// The requirement that is broken where two echoes say different things of one seq.
-fn order_rule(digest: &Digest<'_>, first: &Echo<'_>, this: &Echo<'_>) -> &'static str {
-    let run = first.pieces().len() > 1 || this.pieces().len() > 1;
-    if !run || first.key() != this.key() {
+/// The requirement that is broken where two echoes say different things of one seq. `runs` says where the
+/// profile was on.
+pub(super) fn order_rule(first: &OpEcho, this: &OpEcho, runs: [bool; 2]) -> &'static str {
+    let run = first.op.elements() > 1 || this.op.elements() > 1;
+    let key = |echo: &OpEcho| (echo.origin_client_id.clone(), echo.client_msg_id.clone());
+    if !run || first.doc_id != this.doc_id || key(first) != key(this) {
         return ids::SEQ_ONE_ORDER;
     }
-    match has_runs(digest, first) && has_runs(digest, this) {
-        true => ids::RUNS_REPLAY_INSIDE,
-        false => ids::RUNS_SPLIT,
+    match runs {
+        [true, true] => ids::RUNS_REPLAY_INSIDE,
+        _ => ids::RUNS_SPLIT,
     }
 }
 
@@ -94,7 +99,7 @@ pub(super) fn faithful(digest: &Digest<'_>) -> Vec<Breach> {
         let under_key: Vec<&Submission> = digest.under_key(this).collect();
         let same: Vec<&&Submission> = under_key
             .iter()
-            .filter(|submission| is_echo_of(digest, this, submission))
+            .filter(|submission| is_echo_of(&this.echo.op, has_runs(digest, this), submission))
             .collect();
         let origin = &this.echo.origin_client_id;
         if under_key.is_empty() && digest.sent_unfit(&this.echo.doc_id, origin) {
@@ -106,7 +111,7 @@ pub(super) fn faithful(digest: &Digest<'_>) -> Vec<Breach> {
         } else if same.is_empty() {
             let sent = &under_key[0].message.op;
             let mut wrong = wrong(
-                faith_rule(digest, this, sent),
+                faith_rule(has_runs(digest, this), sent),
                 "is not the op that was submitted",
             );
             let sent = serde_json::to_string(sent).unwrap_or_default();
@@ -124,25 +129,27 @@ pub(super) fn faithful(digest: &Digest<'_>) -> Vec<Breach> {
     found
 }
 
-/// Whether an echo is what its connection has to get of an op: all of it, the rest of it where a replay
-/// begins inside, or one element where the profile `runs` is off.
-fn is_echo_of(digest: &Digest<'_>, echo: &Echo<'_>, submission: &Submission) -> bool {
-    if submission.message.op == echo.echo.op {
+/// Whether an echo's op is what its connection, with the profile `runs` on or off, has to get of a
+/// submission: all of it, the rest of it where a replay begins inside, or one element where `runs` is off.
+pub(super) fn is_echo_of(op: &Op, runs: bool, submission: &Submission) -> bool {
+    if submission.message.op == *op {
         return true;
     }
+    let values = values(op);
+    let part = Pieces::new(op, &values);
     let whole = submission.pieces();
-    let Some(from) = whole.holds(echo.pieces()) else {
+    let Some(from) = whole.holds(part) else {
         return false;
     };
-    match has_runs(digest, echo) {
-        true => from > 0 && from + echo.pieces().len() == whole.len(),
-        false => echo.pieces().len() == 1,
+    match runs {
+        true => from > 0 && from + part.len() == whole.len(),
+        false => part.len() == 1,
     }
 }
 
 /// The requirement that is broken where an echo is not what was submitted.
-fn faith_rule(digest: &Digest<'_>, echo: &Echo<'_>, sent: &Op) -> &'static str {
-    match (sent.elements() > 1, has_runs(digest, echo)) {
+pub(super) fn faith_rule(runs: bool, sent: &Op) -> &'static str {
+    match (sent.elements() > 1, runs) {
         (false, _) => ids::ECHO_FAITHFUL,
         (true, true) => ids::RUNS_ONE_ECHO,
         (true, false) => ids::RUNS_SPLIT,
@@ -169,12 +176,7 @@ pub(super) fn one_seq_an_op(digest: &Digest<'_>) -> Vec<Breach> {
         };
         let clash = match keys.get(&this.key()) {
             Some(seen) if seen.after != after => {
-                let same = seen.submission.message.op == submission.message.op;
-                let requirement = match (same, submission.message.op.elements() > 1) {
-                    (true, _) => ids::SUBMIT_RESEND,
-                    (false, true) => ids::RUNS_CONTENT,
-                    (false, false) => ids::SUBMIT_MSG_ID_REUSED,
-                };
+                let requirement = twice_rule(&seen.submission.message.op, &submission.message.op);
                 let what = format!("the client_msg_id {:?}", this.echo.client_msg_id.as_str());
                 Some((seen.echo, requirement, what))
             }
@@ -203,6 +205,24 @@ pub(super) fn one_seq_an_op(digest: &Digest<'_>) -> Vec<Breach> {
         }
     }
     found
+}
+
+/// The requirement that is broken where a `client_msg_id` has two seqs, for these ops.
+pub(super) fn twice_rule(first: &Op, this: &Op) -> &'static str {
+    match (first == this, this.elements() > 1) {
+        (true, _) => ids::SUBMIT_RESEND,
+        (false, true) => ids::RUNS_CONTENT,
+        (false, false) => ids::SUBMIT_MSG_ID_REUSED,
+    }
+}
+
+/// The requirement that is broken where an element has two seqs, in these ops.
+pub(super) fn taken_rule(first: &Op, this: &Op) -> &'static str {
+    match (first == this, first.elements() > 1 || this.elements() > 1) {
+        (true, _) => ids::SUBMIT_SAME_INSERT,
+        (false, true) => ids::RUNS_OVERLAP,
+        (false, false) => ids::SUBMIT_ID_TAKEN,
+    }
 }
 
 /// The seq before the first one of the op that an echo is of, and its submission.
@@ -236,12 +256,7 @@ fn taken<'a>(
             .entry((&this.echo.doc_id, piece.id))
             .or_insert((seq, this));
         if known != seq && clash.is_none() {
-            let run = first.pieces().len() > 1 || this.pieces().len() > 1;
-            let requirement = match (first.echo.op == this.echo.op, run) {
-                (true, _) => ids::SUBMIT_SAME_INSERT,
-                (false, true) => ids::RUNS_OVERLAP,
-                (false, false) => ids::SUBMIT_ID_TAKEN,
-            };
+            let requirement = taken_rule(&first.echo.op, &this.echo.op);
             let (lamport, replica) = piece.id;
             let what = format!("the element [{lamport},{:?}]", replica.as_str());
             clash = Some((first, requirement, what));

@@ -3,67 +3,62 @@
 use collab_spec::message::ServerMessage;
 use collab_spec::report::Breach;
 
-use super::breach;
 use super::digest::Digest;
+use super::{breach, shown};
 use crate::ids;
 use crate::trace::What;
 
 /// Every message is a text message that fits its schema.
 pub(super) fn valid(digest: &Digest<'_>) -> Vec<Breach> {
-    let mut found = Vec::new();
-    for (index, event) in digest.trace.events.iter().enumerate() {
-        match &event.what {
-            What::Text(received) => {
-                if let Err(problem) = &received.parsed {
-                    let what = format!(
-                        "{} got an invalid message: {}",
-                        digest.name(index),
-                        problem.what
-                    );
-                    let mut wrong = breach(problem.requirement, index, what);
-                    wrong.got = Some(digest.text(index));
-                    found.push(wrong);
-                }
-            }
-            What::Binary(bytes) => {
-                let what = format!(
-                    "{} got a binary message of {} bytes",
-                    digest.name(index),
-                    bytes.len()
-                );
-                found.push(breach(ids::TEXT_MESSAGES, index, what));
-            }
-            _ => {}
-        }
-    }
-    found
+    let events = digest.trace.events.iter().enumerate();
+    let wrong = events.filter_map(|(index, event)| invalid(digest.name(index), index, &event.what));
+    wrong.collect()
 }
 
 /// An echo carries the defined fields alone.
 pub(super) fn exact_fields(digest: &Digest<'_>) -> Vec<Breach> {
-    let mut found = Vec::new();
-    for (index, event) in digest.trace.events.iter().enumerate() {
-        if let What::Text(received) = &event.what
-            && let Ok(valid) = &received.parsed
-            && matches!(valid.message, ServerMessage::OpEcho(_))
-            && !valid.unknown_fields.is_empty()
-        {
-            let fields = valid.unknown_fields.join(", ");
-            let what = format!(
-                "the echo that {} got has other fields: {fields}",
-                digest.name(index)
-            );
-            let requirement = match valid.unknown_fields.as_slice() {
-                [field] if field == "/epoch" => ids::RESUME_EPOCH_NOT_CONTENT,
-                [field] if field == "/op/count" => ids::RUNS_COUNT_ECHOED,
-                _ => ids::ECHO_EXACT_FIELDS,
-            };
-            let mut wrong = breach(requirement, index, what);
-            wrong.got = Some(digest.text(index));
-            found.push(wrong);
+    let events = digest.trace.events.iter().enumerate();
+    let wrong = events.filter_map(|(index, event)| surplus(digest.name(index), index, &event.what));
+    wrong.collect()
+}
+
+/// What is wrong with the form of a message that a connection got.
+pub(super) fn invalid(name: &str, event: usize, what: &What) -> Option<Breach> {
+    match what {
+        What::Text(received) => {
+            let problem = received.parsed.as_ref().err()?;
+            let what = format!("{name} got an invalid message: {}", problem.what);
+            let mut wrong = breach(problem.requirement, event, what);
+            wrong.got = Some(shown(&received.text));
+            Some(wrong)
         }
+        What::Binary(bytes) => {
+            let what = format!("{name} got a binary message of {} bytes", bytes.len());
+            Some(breach(ids::TEXT_MESSAGES, event, what))
+        }
+        _ => None,
     }
-    found
+}
+
+/// The fields that an echo has too many.
+pub(super) fn surplus(name: &str, event: usize, what: &What) -> Option<Breach> {
+    let What::Text(received) = what else {
+        return None;
+    };
+    let valid = received.parsed.as_ref().ok()?;
+    if !matches!(valid.message, ServerMessage::OpEcho(_)) || valid.unknown_fields.is_empty() {
+        return None;
+    }
+    let fields = valid.unknown_fields.join(", ");
+    let what = format!("the echo that {name} got has other fields: {fields}");
+    let requirement = match valid.unknown_fields.as_slice() {
+        [field] if field == "/epoch" => ids::RESUME_EPOCH_NOT_CONTENT,
+        [field] if field == "/op/count" => ids::RUNS_COUNT_ECHOED,
+        _ => ids::ECHO_EXACT_FIELDS,
+    };
+    let mut wrong = breach(requirement, event, what);
+    wrong.got = Some(shown(&received.text));
+    Some(wrong)
 }
 
 #[cfg(test)]

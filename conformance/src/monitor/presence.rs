@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use collab_spec::id::Name;
-use collab_spec::message::{PresenceSnapshot, PresenceUpdate, ServerMessage, SyncKind};
+use collab_spec::message::{Hello, PresenceSnapshot, PresenceUpdate, ServerMessage, SyncKind};
 use collab_spec::profile::Profile;
 use collab_spec::report::Breach;
 use serde_json::{Map, Value};
@@ -13,25 +13,93 @@ use super::digest::{Digest, Shown, Talk};
 use crate::ids;
 use crate::pattern::same_fields;
 use crate::trace::{Connection, What};
+use crate::validate::Valid;
 
 /// One snapshot after the sync, before any update; updates as others sent them, in their order.
 pub(super) fn check(digest: &Digest<'_>) -> Vec<Breach> {
     let mut found = Vec::new();
     for (index, talk) in digest.talks.iter().enumerate() {
-        if talk.is_on(Profile::Presence) {
-            let mut listener = Listener {
-                digest,
-                connection: Connection(index),
-                talk,
-                synced: at_head(talk),
-                snapshot: false,
-                newest: HashMap::new(),
-                found: &mut found,
-            };
-            listener.listen();
+        if !talk.is_on(Profile::Presence) {
+            continue;
+        }
+        let mut order = Order::default();
+        let mut listener = Listener {
+            around: digest,
+            connection: Connection(index),
+            newest: &mut HashMap::new(),
+            found: &mut found,
+        };
+        for &event in &talk.events {
+            if let What::Text(received) = &digest.trace.events[event].what
+                && let Ok(valid) = &received.parsed
+            {
+                if let Some(what) = order.hear(talk, &valid.message) {
+                    listener.wrong(ids::PRESENCE_SNAPSHOT, event, what.to_owned());
+                }
+                if let Some(what) = surplus(valid) {
+                    listener.wrong(ids::PRESENCE_EXACT_FIELDS, event, what);
+                }
+                listener.hear(event, &valid.message);
+            }
         }
     }
     found
+}
+
+/// What has to be known of those who show something.
+pub(super) trait Shows {
+    /// What a client has shown before an event, with places that grow.
+    fn shown(&self, doc_id: &Name, client: &Name, before: usize) -> Vec<(usize, &Shown)>;
+    /// Whether some of it may be missing.
+    fn has_forgotten(&self, doc_id: &Name, client: &Name) -> bool;
+    /// Whether a connection of a client may have ended before an event.
+    fn left(&self, doc_id: &Name, client: &Name, event: usize) -> bool;
+    /// Whether a client has sent what no server may take.
+    fn is_unfit(&self, doc_id: &Name, client: &Name) -> bool;
+    /// The name of a connection.
+    fn connection_name(&self, connection: Connection) -> &str;
+    /// The text of an event's message.
+    fn message_text(&self, event: usize) -> String;
+}
+
+impl Shows for Digest<'_> {
+    fn shown(&self, doc_id: &Name, client: &Name, before: usize) -> Vec<(usize, &Shown)> {
+        let key = (doc_id.clone(), client.clone());
+        let all = self.shown.get(&key).map_or(&[][..], Vec::as_slice);
+        let sent = all.iter().enumerate();
+        sent.filter(|(_, shown)| shown.event < before).collect()
+    }
+
+    fn has_forgotten(&self, _: &Name, _: &Name) -> bool {
+        false
+    }
+
+    /// When the server ends a connection, the others may hear of it first; and one that does not read
+    /// may end unseen.
+    fn left(&self, doc_id: &Name, client: &Name, event: usize) -> bool {
+        self.talks.iter().any(|talk| {
+            let same = |hello: &Hello| hello.doc_id == *doc_id && hello.client_id == *client;
+            let mut events = talk.events.iter();
+            let ending = events.find_map(|&at| match &self.trace.events[at].what {
+                What::SentClose { .. } | What::Dropped => Some(at < event),
+                What::Close { .. } | What::Ended { .. } | What::ReadingStopped => Some(true),
+                _ => None,
+            });
+            talk.hello.as_ref().is_some_and(|(_, hello)| same(hello)) && ending == Some(true)
+        })
+    }
+
+    fn is_unfit(&self, doc_id: &Name, client: &Name) -> bool {
+        self.sent_unfit(doc_id, client)
+    }
+
+    fn connection_name(&self, connection: Connection) -> &str {
+        self.trace.name(connection)
+    }
+
+    fn message_text(&self, event: usize) -> String {
+        self.text(event)
+    }
 }
 
 /// Whether the sync is a replay of nothing.
@@ -44,67 +112,80 @@ fn at_head(talk: &Talk) -> bool {
         })
 }
 
-struct Listener<'a> {
-    digest: &'a Digest<'a>,
-    connection: Connection,
-    talk: &'a Talk,
+/// Where the snapshot stands on a connection that has the profile on.
+#[derive(Default)]
+pub(super) struct Order {
     synced: bool,
     snapshot: bool,
-    /// The place, among what each client has shown, of the last that came here.
-    newest: HashMap<Name, usize>,
-    found: &'a mut Vec<Breach>,
 }
 
-impl Listener<'_> {
-    fn listen(&mut self) {
-        let head = self
-            .talk
+impl Order {
+    /// Takes the next message, and says what is wrong with its place.
+    pub(super) fn hear(&mut self, talk: &Talk, message: &ServerMessage) -> Option<&'static str> {
+        let head = talk
             .ack
             .as_ref()
             .map_or(0, |(_, ack)| ack.server_seq.value());
-        for &event in &self.talk.events {
-            let What::Text(received) = &self.digest.trace.events[event].what else {
-                continue;
-            };
-            let Ok(valid) = &received.parsed else {
-                continue;
-            };
-            match &valid.message {
-                ServerMessage::HelloAck(_) => {}
-                ServerMessage::Resync(_) => self.synced = true,
-                ServerMessage::OpEcho(echo) => self.synced |= echo.server_seq.value() >= head,
-                ServerMessage::PresenceSnapshot(snapshot) => self.snapshot(event, snapshot),
-                ServerMessage::PresenceUpdate(update) => {
-                    if !valid.unknown_fields.is_empty() {
-                        let fields = valid.unknown_fields.join(", ");
-                        let what = format!("the presence has other fields: {fields}");
-                        self.wrong(ids::PRESENCE_EXACT_FIELDS, event, what);
-                    }
-                    self.update(event, update);
-                }
+        self.synced |= at_head(talk);
+        match message {
+            ServerMessage::HelloAck(_) => {}
+            ServerMessage::Resync(_) => self.synced = true,
+            ServerMessage::OpEcho(echo) => self.synced |= echo.server_seq.value() >= head,
+            ServerMessage::PresenceSnapshot(_) => {
+                let first = !std::mem::replace(&mut self.snapshot, true);
+                return match (first, self.synced) {
+                    (false, _) => Some("a second presence_snapshot came"),
+                    (true, false) => Some("the presence_snapshot came before the end of the sync"),
+                    (true, true) => None,
+                };
             }
+            ServerMessage::PresenceUpdate(_) if !self.snapshot => {
+                return Some("a presence_update came before the presence_snapshot");
+            }
+            ServerMessage::PresenceUpdate(_) => {}
+        }
+        None
+    }
+}
+
+/// The fields that a presence_update has too many.
+pub(super) fn surplus(valid: &Valid) -> Option<String> {
+    if !matches!(valid.message, ServerMessage::PresenceUpdate(_)) {
+        return None;
+    }
+    let fields = valid.unknown_fields.join(", ");
+    (!fields.is_empty()).then(|| format!("the presence has other fields: {fields}"))
+}
+
+/// One connection that has the profile on.
+pub(super) struct Listener<'a> {
+    pub(super) around: &'a dyn Shows,
+    pub(super) connection: Connection,
+    /// The place, among what each client has shown, of the last that came here.
+    pub(super) newest: &'a mut HashMap<Name, usize>,
+    pub(super) found: &'a mut Vec<Breach>,
+}
+
+impl Listener<'_> {
+    /// Takes the next message.
+    pub(super) fn hear(&mut self, event: usize, message: &ServerMessage) {
+        match message {
+            ServerMessage::PresenceSnapshot(snapshot) => self.snapshot(event, snapshot),
+            ServerMessage::PresenceUpdate(update) => self.update(event, update),
+            _ => {}
         }
     }
 
     fn snapshot(&mut self, event: usize, snapshot: &PresenceSnapshot) {
-        let wrong = if self.snapshot {
-            Some("a second presence_snapshot came")
-        } else if !self.synced {
-            Some("the presence_snapshot came before the end of the sync")
-        } else {
-            None
-        };
-        if let Some(what) = wrong {
-            self.wrong(ids::PRESENCE_SNAPSHOT, event, what.to_owned());
-        }
-        self.snapshot = true;
         for (client, state) in &snapshot.states {
-            let shown = self.shown(&snapshot.doc_id, client, event);
+            let shown = self.around.shown(&snapshot.doc_id, client, event);
             let place = shown
                 .iter()
-                .position(|(_, shown)| shown.refused.is_none() && is(shown, Some(state)));
+                .find(|(_, shown)| shown.refused.is_none() && is(shown, Some(state)))
+                .map(|(place, _)| *place);
             match place {
                 Some(place) => drop(self.newest.insert(client.clone(), place)),
+                None if self.around.has_forgotten(&snapshot.doc_id, client) => {}
                 None => {
                     let (requirement, why) = not_shown(&shown, ids::PRESENCE_SNAPSHOT);
                     let what = format!("the presence_snapshot has a state of {client} that {why}");
@@ -115,12 +196,8 @@ impl Listener<'_> {
     }
 
     fn update(&mut self, event: usize, update: &PresenceUpdate) {
-        if !self.snapshot {
-            let what = "a presence_update came before the presence_snapshot".to_owned();
-            self.wrong(ids::PRESENCE_SNAPSHOT, event, what);
-        }
         let client = &update.client_id;
-        let shown = self.shown(&update.doc_id, client, event);
+        let shown = self.around.shown(&update.doc_id, client, event);
         let others: Vec<_> = shown
             .iter()
             .copied()
@@ -132,7 +209,7 @@ impl Listener<'_> {
             };
             others.iter().find(fits).map(|(place, _)| *place)
         };
-        if update.state.is_none() && self.left(&update.doc_id, client, event) {
+        if update.state.is_none() && self.around.left(&update.doc_id, client, event) {
             return;
         }
         let last = self.newest.get(client).copied().unwrap_or(0);
@@ -141,7 +218,9 @@ impl Listener<'_> {
             return;
         }
         let is_shown = matching(0).is_some();
-        if !is_shown && self.digest.sent_unfit(&update.doc_id, client) {
+        let may_be_shown = self.around.has_forgotten(&update.doc_id, client)
+            || self.around.is_unfit(&update.doc_id, client);
+        if !is_shown && may_be_shown {
             return;
         }
         match (is_shown, update.state.is_none()) {
@@ -171,39 +250,10 @@ impl Listener<'_> {
         }
     }
 
-    /// What a client has shown before an event, with its places.
-    fn shown(&self, doc_id: &Name, client: &Name, before: usize) -> Vec<(usize, &'_ Shown)> {
-        let key = (doc_id.clone(), client.clone());
-        let all = self.digest.shown.get(&key).map_or(&[][..], Vec::as_slice);
-        let sent = all.iter().enumerate();
-        sent.filter(|(_, shown)| shown.event < before).collect()
-    }
-
-    /// Whether a connection of a client may have ended before an event. When the server ends one,
-    /// the others may hear of it first; and one that does not read may end unseen.
-    fn left(&self, doc_id: &Name, client: &Name, event: usize) -> bool {
-        self.digest.talks.iter().any(|talk| {
-            let same = |hello: &collab_spec::message::Hello| {
-                hello.doc_id == *doc_id && hello.client_id == *client
-            };
-            let ending =
-                talk.events
-                    .iter()
-                    .find_map(|&at| match &self.digest.trace.events[at].what {
-                        What::SentClose { .. } | What::Dropped => Some(at < event),
-                        What::Close { .. } | What::Ended { .. } | What::ReadingStopped => {
-                            Some(true)
-                        }
-                        _ => None,
-                    });
-            talk.hello.as_ref().is_some_and(|(_, hello)| same(hello)) && ending == Some(true)
-        })
-    }
-
     fn wrong(&mut self, requirement: &str, event: usize, what: String) {
-        let name = self.digest.trace.name(self.connection);
+        let name = self.around.connection_name(self.connection);
         let mut wrong = breach(requirement, event, format!("on {name} {what}"));
-        wrong.got = Some(self.digest.text(event));
+        wrong.got = Some(self.around.message_text(event));
         self.found.push(wrong);
     }
 }

@@ -22,8 +22,7 @@ pub(super) fn acks(digest: &Digest<'_>) -> Vec<Breach> {
     let mut found = Vec::new();
     for talk in &digest.talks {
         if let Some((event, ack)) = &talk.ack {
-            let problem = capabilities(talk, ack, any_granted).into_iter();
-            for (requirement, what) in problem.chain(fields(talk, ack)) {
+            for (requirement, what) in ack_problems(talk, ack, any_granted) {
                 let what = format!("the ack of {} {what}", digest.name(*event));
                 let mut wrong = breach(requirement, *event, what);
                 wrong.got = Some(digest.text(*event));
@@ -32,6 +31,16 @@ pub(super) fn acks(digest: &Digest<'_>) -> Vec<Breach> {
         }
     }
     found
+}
+
+/// What is wrong with an ack; `any_granted` where the server has granted anybody anything.
+pub(super) fn ack_problems(
+    talk: &Talk,
+    ack: &HelloAck,
+    any_granted: bool,
+) -> impl Iterator<Item = Problem> {
+    let problem = capabilities(talk, ack, any_granted).into_iter();
+    problem.chain(fields(talk, ack))
 }
 
 type Problem = (&'static str, String);
@@ -96,45 +105,49 @@ fn fields(talk: &Talk, ack: &HelloAck) -> Vec<Problem> {
 pub(super) fn off_is_core(digest: &Digest<'_>) -> Vec<Breach> {
     let mut found = Vec::new();
     for (event, frame) in digest.trace.events.iter().enumerate() {
-        let (What::Text(received), Some(talk)) = (&frame.what, digest.talk_of(event)) else {
-            continue;
-        };
-        let problem = match received.message() {
-            Some(ServerMessage::Resync(resync)) => {
-                let pending = resync.state.iter().flat_map(|state| &state.pending);
-                let run_pending = pending.clone().any(|op| op.elements() > 1);
-                match (talk.is_on(Profile::State), resync.state.is_some()) {
-                    (true, false) => (ids::STATE_IN_RESYNC, "a resync without a state"),
-                    (false, true) => (ids::PROFILES_OFF, "a state where `state` is off"),
-                    _ if run_pending && !talk.is_on(Profile::Runs) => {
-                        let what = "a pending op of several elements where `runs` is off";
-                        (ids::RUNS_STATE_PENDING, what)
-                    }
-                    _ => continue,
-                }
-            }
-            Some(ServerMessage::OpEcho(echo))
-                if !talk.is_on(Profile::Runs) && echo.op.elements() > 1 =>
-            {
-                (
-                    ids::RUNS_SPLIT,
-                    "several elements in one echo where `runs` is off",
-                )
-            }
-            Some(ServerMessage::PresenceUpdate(_) | ServerMessage::PresenceSnapshot(_))
-                if !talk.is_on(Profile::Presence) =>
-            {
-                (ids::PROFILES_OFF, "presence where `presence` is off")
-            }
-            _ => continue,
-        };
-        let (requirement, what) = problem;
-        let what = format!("{} got {what}", digest.name(event));
-        let mut wrong = breach(requirement, event, what);
-        wrong.got = Some(digest.text(event));
-        found.push(wrong);
+        if let (What::Text(received), Some(talk)) = (&frame.what, digest.talk_of(event))
+            && let Some(message) = received.message()
+            && let Some((requirement, what)) = out_of_profile(talk, message)
+        {
+            let what = format!("{} got {what}", digest.name(event));
+            let mut wrong = breach(requirement, event, what);
+            wrong.got = Some(digest.text(event));
+            found.push(wrong);
+        }
     }
     found
+}
+
+/// What a message has of a profile that is off, or lacks of one that is on.
+pub(super) fn out_of_profile(
+    talk: &Talk,
+    message: &ServerMessage,
+) -> Option<(&'static str, &'static str)> {
+    match message {
+        ServerMessage::Resync(resync) => {
+            let pending = resync.state.iter().flat_map(|state| &state.pending);
+            let run_pending = pending.clone().any(|op| op.elements() > 1);
+            match (talk.is_on(Profile::State), resync.state.is_some()) {
+                (true, false) => Some((ids::STATE_IN_RESYNC, "a resync without a state")),
+                (false, true) => Some((ids::PROFILES_OFF, "a state where `state` is off")),
+                _ if run_pending && !talk.is_on(Profile::Runs) => {
+                    let what = "a pending op of several elements where `runs` is off";
+                    Some((ids::RUNS_STATE_PENDING, what))
+                }
+                _ => None,
+            }
+        }
+        ServerMessage::OpEcho(echo) => {
+            let is_run = !talk.is_on(Profile::Runs) && echo.op.elements() > 1;
+            let what = "several elements in one echo where `runs` is off";
+            is_run.then_some((ids::RUNS_SPLIT, what))
+        }
+        ServerMessage::PresenceUpdate(_) | ServerMessage::PresenceSnapshot(_) => {
+            let is_off = !talk.is_on(Profile::Presence);
+            is_off.then_some((ids::PROFILES_OFF, "presence where `presence` is off"))
+        }
+        ServerMessage::HelloAck(_) => None,
+    }
 }
 
 /// All connections of a document are told one epoch.

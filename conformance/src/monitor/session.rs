@@ -1,12 +1,14 @@
 //! Each connection for itself: the ack, the sync, and the seqs that go on from it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::ops::{Deref, DerefMut};
 
 use collab_spec::id::Name;
 use collab_spec::message::{Hello, HelloAck, OpEcho, Resync, ServerMessage, SyncKind};
 use collab_spec::profile::Profile;
 use collab_spec::report::Breach;
 
+use super::around::Around;
 use super::breach;
 use super::digest::{Digest, Talk};
 use super::pieces::{Pieces, values};
@@ -18,20 +20,14 @@ use crate::trace::{Connection, What};
 pub(super) fn check(digest: &Digest<'_>) -> Vec<Breach> {
     let mut found = Vec::new();
     for (index, talk) in digest.talks.iter().enumerate() {
-        let mut listener = Listener {
-            digest,
-            connection: Connection(index),
-            talk,
-            stage: Stage::BeforeAck,
-            head: 0,
-            last: 0,
-            synced_at: 0,
-            rule: ids::SYNC_ZERO,
-            announced: None,
-            repeats: HashMap::new(),
-            found: &mut found,
-        };
-        listener.listen();
+        let mut session = Session::new(Connection(index));
+        for &event in &talk.events {
+            if let What::Text(received) = &digest.trace.events[event].what
+                && let Some(message) = received.message()
+            {
+                session.hear(digest, talk, event, message, &mut found);
+            }
+        }
     }
     found
 }
@@ -48,10 +44,9 @@ enum Stage {
     Lost,
 }
 
-struct Listener<'a> {
-    digest: &'a Digest<'a>,
+/// One connection, as far as it has come.
+pub(super) struct Session {
     connection: Connection,
-    talk: &'a Talk,
     stage: Stage,
     head: u64,
     last: u64,
@@ -61,25 +56,82 @@ struct Listener<'a> {
     rule: &'static str,
     /// The sync that the ack announces, with the profile `resume`.
     announced: Option<SyncKind>,
-    /// How often each seq has come again.
-    repeats: HashMap<u64, usize>,
-    found: &'a mut Vec<Breach>,
+    /// How often each seq has come again, the newest ones.
+    repeats: BTreeMap<u64, usize>,
 }
 
-impl Listener<'_> {
-    fn listen(&mut self) {
-        for &event in &self.talk.events {
-            if let What::Text(received) = &self.digest.trace.events[event].what
-                && let Some(message) = received.message()
-            {
-                self.hear(event, message);
-            }
-            if self.stage == Stage::Lost {
-                return;
-            }
+/// How many seqs that came again are remembered of one connection.
+const MOST_REPEATS: usize = 65_536;
+
+impl Session {
+    pub(super) fn new(connection: Connection) -> Self {
+        Self {
+            connection,
+            stage: Stage::BeforeAck,
+            head: 0,
+            last: 0,
+            synced_at: 0,
+            rule: ids::SYNC_ZERO,
+            announced: None,
+            repeats: BTreeMap::new(),
         }
     }
 
+    /// The last seq that came in its order, once the sync has begun.
+    pub(super) fn last(&self) -> Option<u64> {
+        matches!(self.stage, Stage::Replayed | Stage::Resynced).then_some(self.last)
+    }
+
+    /// How many seqs that came again are remembered.
+    pub(super) fn repeats(&self) -> usize {
+        self.repeats.len()
+    }
+
+    /// Takes the next message of the server.
+    pub(super) fn hear(
+        &mut self,
+        around: &dyn Around,
+        talk: &Talk,
+        event: usize,
+        message: &ServerMessage,
+        found: &mut Vec<Breach>,
+    ) {
+        if self.stage == Stage::Lost {
+            return;
+        }
+        let mut listener = Listener {
+            session: self,
+            around,
+            talk,
+            found,
+        };
+        listener.hear(event, message);
+    }
+}
+
+/// A session that hears a message.
+struct Listener<'a> {
+    session: &'a mut Session,
+    around: &'a dyn Around,
+    talk: &'a Talk,
+    found: &'a mut Vec<Breach>,
+}
+
+impl Deref for Listener<'_> {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        self.session
+    }
+}
+
+impl DerefMut for Listener<'_> {
+    fn deref_mut(&mut self) -> &mut Session {
+        self.session
+    }
+}
+
+impl Listener<'_> {
     fn hear(&mut self, event: usize, message: &ServerMessage) {
         let Some((_, hello)) = self.talk.hello.as_ref().filter(|(said, _)| *said < event) else {
             self.lost(
@@ -128,13 +180,7 @@ impl Listener<'_> {
 
     /// Whether somebody else has said hello to the document between this client's resync and an event.
     fn somebody_joins(&self, event: usize, own: &Hello) -> bool {
-        let hellos = self
-            .digest
-            .talks
-            .iter()
-            .filter_map(|talk| talk.hello.as_ref());
-        let mut later = hellos.filter(|(said, _)| (self.synced_at..event).contains(said));
-        later.any(|(_, hello)| hello.doc_id == own.doc_id)
+        self.around.joins(&own.doc_id, self.synced_at, event)
     }
 
     fn same_document(&mut self, event: usize, hello: &Hello, message: &ServerMessage) {
@@ -250,18 +296,20 @@ impl Listener<'_> {
             self.wrong(ids::RUNS_ANSWER, event, what);
             return;
         }
-        let (mut here, mut anywhere) = (0, 0);
-        let submissions = self.digest.submissions_of(echo, event);
-        for submission in submissions.filter(|submission| submission.refused.is_none()) {
-            anywhere += 1;
-            here += usize::from(submission.connection == self.connection);
-        }
+        let Some(sent) = self.around.sent(self.connection, echo, event) else {
+            return;
+        };
+        let (here, anywhere) = (sent.here, sent.anywhere);
         // If all were sent here, one of them was answered by the echo in its order.
-        let allowed = if anywhere > here {
+        let allowed = if anywhere > here || !sent.all_seen {
             here
         } else {
             here.saturating_sub(1)
         };
+        if self.repeats.len() >= MOST_REPEATS {
+            self.repeats.pop_first();
+        }
+        let is_in_replay = self.is_replaying() || self.is_behind_replay();
         let count = self.repeats.entry(seq).or_default();
         *count += 1;
         if *count > allowed {
@@ -277,7 +325,7 @@ impl Listener<'_> {
                     ids::SUBMIT_ANSWER,
                     "the op was answered more often than sent again",
                 ),
-                _ if self.is_replaying() || self.is_behind_replay() => (
+                _ if is_in_replay => (
                     ids::SYNC_REPLAY_EXACT,
                     "the client has seen it, by its hello",
                 ),
@@ -286,43 +334,32 @@ impl Listener<'_> {
             let what = format!("the seq {seq} came again after {}: {why}", self.last);
             self.wrong(requirement, event, what);
         }
-        self.is_original(event, echo);
+        self.is_original(event, echo, sent.ever);
     }
 
     /// Whether an echo is of some elements of an op that was sent here, and not of all.
     fn is_part_of_an_answer(&self, event: usize, echo: &OpEcho) -> bool {
-        let values = values(&echo.op);
-        let part = Pieces::new(&echo.op, &values);
-        let Some((_, hello)) = &self.talk.hello else {
-            return false;
-        };
         // Whomever the echo names as its origin, what was sent here was this client's.
-        let (doc_id, client_id) = (hello.doc_id.clone(), hello.client_id.clone());
-        let key = (doc_id, client_id, echo.client_msg_id.clone());
-        let places = self.digest.by_key.get(&key).into_iter().flatten();
-        let mut submissions = places.map(|place| &self.digest.submissions[*place]);
-        submissions.any(|submission| {
-            submission.connection == self.connection
-                && submission.event < event
-                && submission.pieces().len() > part.len()
-                && submission.pieces().holds(part).is_some()
+        let hello = self.talk.hello.as_ref();
+        hello.is_some_and(|(_, hello)| {
+            self.around
+                .is_part_of_sent(self.connection, &hello.client_id, echo, event)
         })
     }
 
     /// The answer to an op that was sent again is its echo, whole.
-    fn is_original(&mut self, event: usize, echo: &OpEcho) {
+    fn is_original(&mut self, event: usize, echo: &OpEcho, submitted: bool) {
         let seq = echo.server_seq.value();
         let values = values(&echo.op);
         let pieces = Pieces::new(&echo.op, &values);
         let differs = (0..pieces.len()).find_map(|back| {
-            let known = self.digest.known(&echo.doc_id, seq.checked_sub(back)?)?;
-            let (original, piece) = known;
-            let same = Some(piece) == pieces.at(pieces.len() - 1 - back)
-                && original.echo.origin_client_id == echo.origin_client_id
-                && original.echo.client_msg_id == echo.client_msg_id;
-            (!same).then_some(original.event)
+            let seq = seq.checked_sub(back)?;
+            let told = self.around.told(self.connection, &echo.doc_id, seq)?;
+            let same = Some(told.piece) == pieces.at(pieces.len() - 1 - back)
+                && told.echo.origin_client_id == echo.origin_client_id
+                && told.echo.client_msg_id == echo.client_msg_id;
+            (!same).then_some(told.event)
         });
-        let submitted = self.digest.submissions_of(echo, event).next().is_some();
         let requirement = match (differs, submitted) {
             (None, true) => return,
             // It repeats what nobody sent again, which is said elsewhere.
@@ -333,7 +370,7 @@ impl Listener<'_> {
         let what = "the answer to an op sent again is not the original echo".to_owned();
         self.wrong(requirement, event, what);
         if let (Some(original), Some(last)) = (differs, self.found.last_mut()) {
-            last.expected = Some(self.digest.text(original));
+            last.expected = Some(self.around.text(original));
         }
     }
 
@@ -348,14 +385,15 @@ impl Listener<'_> {
 
     /// Whether the first echo behind a replay leaves out an op that others got.
     fn is_lost_behind_a_replay(&self, echo: &OpEcho) -> bool {
-        let next = self.digest.known(&echo.doc_id, self.last.saturating_add(1));
+        let next = self.last.saturating_add(1);
+        let next = self.around.told(self.connection, &echo.doc_id, next);
         self.is_behind_replay() && next.is_some()
     }
 
     fn wrong(&mut self, requirement: &str, event: usize, what: String) {
-        let name = self.digest.trace.name(self.connection);
+        let name = self.around.name(self.connection);
         let mut wrong = breach(requirement, event, format!("on {name} {what}"));
-        wrong.got = Some(self.digest.text(event));
+        wrong.got = Some(self.around.text(event));
         self.found.push(wrong);
     }
 

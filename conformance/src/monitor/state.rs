@@ -25,15 +25,24 @@ pub(super) fn form(digest: &Digest<'_>) -> Vec<Breach> {
     for (event, frame) in digest.trace.events.iter().enumerate() {
         if let What::Text(received) = &frame.what
             && let Some(ServerMessage::Resync(resync)) = received.message()
-            && let Some(state) = &resync.state
         {
-            let name = digest.name(event);
-            found.extend(not_canonical(name, event, state));
-            found.extend(another_text(name, event, state, resync));
-            found.extend(pending_twice(name, event, state));
+            found.extend(form_of(digest.name(event), event, resync));
         }
     }
     found
+}
+
+/// What is wrong with the form of the state that a connection got, where it got one.
+pub(super) fn form_of(name: &str, event: usize, resync: &Resync) -> Vec<Breach> {
+    let Some(state) = &resync.state else {
+        return Vec::new();
+    };
+    let wrong = [
+        not_canonical(name, event, state),
+        another_text(name, event, state, resync),
+        pending_twice(name, event, state),
+    ];
+    wrong.into_iter().flatten().collect()
 }
 
 fn not_canonical(name: &str, event: usize, state: &State) -> Option<Breach> {

@@ -61,7 +61,7 @@ pub(super) fn resyncs(digest: &Digest<'_>) -> Vec<Breach> {
                 elements = None;
             }
             if text != resync.full_text {
-                found.push(wrong_text(digest, event, &text, resync));
+                found.push(wrong_text(digest.name(event), event, &text, resync));
             }
             if let Some(got) = &resync.state {
                 let known = elements.get_or_insert_with(|| model.state());
@@ -72,8 +72,8 @@ pub(super) fn resyncs(digest: &Digest<'_>) -> Vec<Breach> {
     found
 }
 
-fn wrong_text(digest: &Digest<'_>, event: usize, expected: &str, resync: &Resync) -> Breach {
-    let name = digest.name(event);
+/// Another text than the ops up to a resync's seq make.
+pub(super) fn wrong_text(name: &str, event: usize, expected: &str, resync: &Resync) -> Breach {
     let what = format!(
         "the text that {name} got at seq {} is not what the ops up to it make",
         resync.server_seq.value()

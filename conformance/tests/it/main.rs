@@ -23,6 +23,7 @@ mod reference;
 mod tidy;
 mod tls;
 mod toy;
+mod verify;
 mod words;
 
 /// Held by tests that play the whole suite or hunt faults: beside each other they would starve the

@@ -1,4 +1,4 @@
-//! The reference server passes every case.
+//! The reference server passes every case, and its traffic breaks no rule.
 
 use collab_conformance::case;
 use collab_conformance::report;
@@ -29,8 +29,10 @@ async fn it_passes_every_case() {
     // Those that end their server are played in `exec`.
     cases.retain(|case| !case.own_server);
     // Tests may run unoptimised, and beside others.
+    let folder = crate::verify::Folder::new("reference");
     let options = Options {
         timeout_scale: 4.0,
+        traces: Some(folder.path().to_owned()),
         ..Options::default()
     };
     let report = collab_conformance::run(target, &cases, options)
@@ -44,4 +46,5 @@ async fn it_passes_every_case() {
         .collect();
     assert!(failed.is_empty(), "{}", failed.join("\n\n"));
     assert_eq!(report.cases.len(), cases.len());
+    crate::verify::assert_all_green(folder.path());
 }
