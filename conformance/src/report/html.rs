@@ -17,7 +17,7 @@ mod sequence;
 mod tree;
 mod words;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use collab_spec::report::Report;
 use maud::html;
@@ -35,15 +35,13 @@ pub struct Implementation {
 
 /// Names reports by their targets, where they have no name yet; none stands twice.
 pub fn named(reports: Vec<(Option<String>, Report)>) -> Vec<Implementation> {
-    let mut taken: BTreeMap<String, usize> = BTreeMap::new();
+    let mut taken: BTreeSet<String> = BTreeSet::new();
     let named = reports.into_iter().map(|(name, report)| {
         let wanted = name.unwrap_or_else(|| report.target.clone());
-        let count = taken.entry(wanted.clone()).or_default();
-        *count += 1;
-        let name = match *count {
-            1 => wanted,
-            number => format!("{wanted} ({number})"),
-        };
+        let numbered = (2..).map(|number| format!("{wanted} ({number})"));
+        let mut names = std::iter::once(wanted.clone()).chain(numbered);
+        let name = names.find(|name| taken.insert(name.clone()));
+        let name = name.expect("there are more numbers than reports");
         Implementation { name, report }
     });
     named.collect()

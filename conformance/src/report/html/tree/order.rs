@@ -79,8 +79,8 @@ impl<'a> Reading<'a> {
 
     /// The order, where there is one only.
     fn only(mut self) -> Option<Vec<ElementId>> {
-        let mut open = vec![self.children_of(None)];
-        self.go_on(&mut open);
+        let open = vec![self.children_of(None)];
+        self.go_on(&open);
         let is_known = self.steps < MOST_STEPS && self.found.len() == 1;
         let found = self.found.pop_first().filter(|_| is_known)?;
         Some(
@@ -96,7 +96,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Goes on behind what is taken. `open` has the siblings that are still to come, the deepest last.
-    fn go_on(&mut self, open: &mut Vec<Vec<usize>>) {
+    fn go_on(&mut self, open: &[Vec<usize>]) {
         self.steps += 1;
         if self.steps >= MOST_STEPS || self.found.len() > 1 {
             return;
@@ -120,7 +120,7 @@ impl<'a> Reading<'a> {
                 self.taken.push(at);
             }
             deeper.push(self.children_of(Some(&node.id)));
-            self.go_on(&mut deeper);
+            self.go_on(&deeper);
             if !node.deleted {
                 self.taken.pop();
             }
