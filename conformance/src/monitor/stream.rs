@@ -112,6 +112,8 @@ impl Stream {
                 return;
             }
             What::HttpRequest { .. } | What::HttpResponse { .. } => return,
+            // Its end was told before, by a close without a frame.
+            What::Dropped | What::Ended { .. } if !self.lines.contains_key(connection) => return,
             _ => {}
         }
         let mut line = match self.lines.remove(connection) {

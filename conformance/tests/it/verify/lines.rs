@@ -90,11 +90,13 @@ fn a_breach_is_shown_with_its_place_its_sentence_and_what_was_around() {
     let report: Value = serde_json::from_str(&fs::read_to_string(report).unwrap()).unwrap();
     assert_eq!(report["requirements"][0]["id"], "seq.from-baseline");
     assert_eq!(report["cases"][0]["verdict"], "fail");
-    fs::write(&path, capture[..4].concat()).unwrap();
+    let ends = "{\"connection\":\"A\",\"from\":\"client\",\"kind\":\"close\",\"code\":1006}\n\
+        {\"connection\":\"A\",\"from\":\"client\",\"kind\":\"end\"}\n";
+    fs::write(&path, capture[..4].concat() + ends).unwrap();
     let text = stdout(&["verify", name], 0);
     assert!(text.contains("No rule is broken in it."), "{text}");
     assert!(
-        text.contains("read 6 events in 1 file: 1 connection on 1 document"),
+        text.contains("read 8 events in 1 file: 1 connection on 1 document"),
         "{text}"
     );
 }

@@ -104,7 +104,7 @@ fn what_is_remembered_does_not_grow_with_the_traffic() {
             remembered
         };
         // So many that every window is full.
-        let (long, longer) = (remembered(12_000), remembered(24_000));
+        let (long, longer) = (remembered(20_000), remembered(30_000));
         assert!(long > 8_192, "{long}");
         assert_eq!(long, longer);
     }
