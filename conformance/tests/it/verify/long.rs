@@ -57,7 +57,7 @@ impl Typing {
 
     fn op(&mut self) {
         let seq = self.next;
-        let name = if seq % 2 == 0 { "A" } else { "B" };
+        let name = if seq.is_multiple_of(2) { "A" } else { "B" };
         let msg_id = format!("m-{seq}");
         let op = json!({"type": "ins", "parent_id": [0, "root"], "id": [seq, name], "value": "x"});
         self.message(
