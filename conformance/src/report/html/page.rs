@@ -70,9 +70,11 @@ impl Section<'_> {
     /// Its heading, with the document where that is not the protocol's own.
     pub(super) fn name(&self) -> String {
         let title = self.title.replace('`', "");
+        let document = self.file.trim_end_matches(".md").to_uppercase();
         match self.file {
-            "crdt.md" => format!("CRDT, {title}"),
-            _ => title,
+            "" => title,
+            file if file == DOCUMENTS[0].0 => title,
+            _ => format!("{document}, {title}"),
         }
     }
 }
