@@ -35,14 +35,14 @@ pub(super) fn cases() -> Vec<Case> {
         Case::code(
             "crdt/long-text-edited-everywhere",
             "800 edits all over 4,000 characters, with lamports from the gaps, end in the right text",
-            &["cost.any-length", ids::RESYNC_TEXT, "crdt.any-lamport"],
+            &[ids::RESYNC_TEXT, "cost.any-length", "crdt.any-lamport"],
             |context| edited_everywhere(context, &[]),
         )
         .weight(Weight::Heavy),
         Case::code(
             "crdt/wide-filled-in",
             "2,000 inserts at one place with falling lamports, and 200 between them, stand newest first",
-            &["cost.any-length", "crdt.sibling-order", "crdt.any-lamport"],
+            &[ids::RESYNC_TEXT, "cost.any-length", "crdt.any-lamport"],
             filled_in,
         )
         .weight(Weight::Heavy),
@@ -141,7 +141,7 @@ async fn edited_everywhere(context: Context, profiles: &[Profile]) -> Outcome {
         author.expect_echoes(ops.len(), ids::SEQ_FAN_OUT).await?;
     }
     if profiles.is_empty() {
-        return expect_text(&context, &model.text(), "cost.any-length")
+        return expect_text(&context, &model.text(), ids::RESYNC_TEXT)
             .await
             .map(drop);
     }
@@ -170,7 +170,7 @@ async fn filled_in(context: Context) -> Outcome {
     for submission in falling.iter().chain(&between) {
         model.integrate(&submission.op);
     }
-    expect_text(&context, &model.text(), "cost.any-length")
+    expect_text(&context, &model.text(), ids::RESYNC_TEXT)
         .await
         .map(drop)
 }
