@@ -192,6 +192,15 @@ async function prints(made) {
   const hidden = await page.evaluate(() => [...document.querySelectorAll('.breach, figure.sequence svg, figure.tree svg')]
     .filter((one) => !one.checkVisibility({ contentVisibilityAuto: true }) || one.getBoundingClientRect().height === 0).length);
   check(hidden === 0, `${made.name}: no failure is hidden on paper`, hidden);
+  const unfolded = await page.evaluate(() => {
+    const folded = () => document.querySelectorAll('details.tell:not([open])').length;
+    const before = folded();
+    dispatchEvent(new Event('beforeprint'));
+    const during = folded();
+    dispatchEvent(new Event('afterprint'));
+    return during === 0 && folded() === before;
+  });
+  check(unfolded, `${made.name}: browsers without the style unfold by script, and fold again`);
   check(await page.locator('nav').isHidden(), `${made.name}: no navigation on paper`);
   await page.context().close();
 }

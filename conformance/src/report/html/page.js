@@ -1,4 +1,4 @@
-// Comfort only: the filter, and opening what a link leads to. Without it everything is there, unfiltered.
+// Comfort only: the filter, opening what a link leads to, and what failed unfolded on paper. Without it everything is there, unfiltered.
 (function () {
   "use strict";
   var form = document.getElementById("filter");
@@ -45,6 +45,16 @@
     }
     place.scrollIntoView();
   };
+  // For browsers whose style can't unfold what failed on paper.
+  var folded = [];
+  addEventListener("beforeprint", function () {
+    folded = Array.prototype.slice.call(document.querySelectorAll("details.tell:not([open])"));
+    folded.forEach(function (one) { one.open = true; });
+  });
+  addEventListener("afterprint", function () {
+    folded.forEach(function (one) { one.open = false; });
+    folded = [];
+  });
   addEventListener("hashchange", open);
   open();
 })();
