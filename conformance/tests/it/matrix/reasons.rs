@@ -99,8 +99,8 @@ pub(super) const NAMED_OTHERWISE: &[(&str, &str, &str)] = &[
     ),
     (
         "ForeignDeleteRefused",
-        "crdt.pending-accepted",
-        "a delete that comes early is of an unknown author, and refused, too",
+        "seq.fan-out",
+        "where many edit at once, an author's connection ends with the first delete, and echoes are missing",
     ),
     (
         "ChildrenLast",
