@@ -341,7 +341,7 @@ mod tests {
         let text = diff(&echo(3), &echo(4));
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], r#"  expected: op_echo seq 3 A m del [2,"A"]"#);
-        assert_eq!(lines[2], "  differs:                ^");
+        assert_eq!(lines[2], "  differs:              ^");
     }
 
     #[test]
