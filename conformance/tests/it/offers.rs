@@ -109,5 +109,5 @@ async fn a_required_profile_that_is_not_offered_is_a_failure() {
     // Nothing passed where nothing could be played.
     let (code, text) = command(&["resume/zero"]).await;
     assert_eq!(code, Some(2), "{text}");
-    assert!(text.contains("ignored"), "{text}");
+    assert!(text.contains("    2 not applicable  ("), "{text}");
 }
