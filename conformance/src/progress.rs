@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use collab_spec::report::{CaseReport, Verdict};
+use collab_spec::report::CaseReport;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::runtime::Handle;
 
@@ -108,7 +108,7 @@ impl Face {
     }
 
     fn ends(&self, case: &Case, result: Option<&CaseReport>, session: &Session) {
-        let told = result.and_then(|result| self.words(result, session));
+        let told = result.and_then(|result| self.words(result));
         if let Some(words) = told {
             // Nothing is drawn while it is printed.
             self.bar.suspend(|| paint::print(&words));
@@ -122,11 +122,11 @@ impl Face {
     }
 
     /// What is told of a case that has been played.
-    fn words(&self, result: &CaseReport, session: &Session) -> Option<String> {
-        let goes_wrong = session.fails(result) || result.verdict == Verdict::Warn;
-        let goes_wrong = goes_wrong && result.known.is_none() && !report::is_not_played(result);
+    fn words(&self, result: &CaseReport) -> Option<String> {
         match self.telling {
-            Telling::Wrong | Telling::Everything if goes_wrong => Some(report::line(result)),
+            Telling::Wrong | Telling::Everything if report::is_news(result) => {
+                Some(report::line(result))
+            }
             Telling::Everything => {
                 let frames = report::frames_text(result, Detail::Whole);
                 Some(report::line(result) + &frames)

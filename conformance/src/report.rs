@@ -12,11 +12,16 @@ pub mod markdown;
 mod summary;
 pub mod tap;
 
+pub(crate) use failure::captured_text;
 pub(crate) use failure::wrapped;
 pub use failure::{case_text, failure_text, failures_text, frames_text};
 pub use summary::{areas_text, line, measurements_text, one_line, requirements_text, summary_text};
 
-use collab_spec::report::{CaseReport, Report, ServerReport, Verdict};
+use std::collections::BTreeMap;
+
+use collab_spec::report::{
+    CaseReport, ExitReason, Report, ServerExit, ServerReport, Suite, Verdict,
+};
 
 use crate::runner::NOT_PLAYED;
 
@@ -24,7 +29,7 @@ use crate::runner::NOT_PLAYED;
 const WIDTH: usize = 80;
 
 /// How many broken requirements the summary names.
-const SHOWN_BROKEN: usize = 15;
+pub(crate) const SHOWN_BROKEN: usize = 15;
 
 /// How many breaches of one case are written out.
 const SHOWN_BREACHES: usize = 5;
@@ -190,6 +195,51 @@ pub fn option(name: &str, value: &str) -> String {
     match shlex::try_quote(value) {
         Ok(quoted) => format!("{name} {quoted}"),
         Err(_) => format!("{name} {value}"),
+    }
+}
+
+/// Whether a case went wrong, and says something by itself.
+pub fn is_wrong(case: &CaseReport) -> bool {
+    let wrong = [Verdict::Fail, Verdict::Warn, Verdict::Error].contains(&case.verdict);
+    wrong && !is_not_played(case)
+}
+
+/// Whether a case went wrong, by itself and other than a list of known failures has it.
+pub fn is_news(case: &CaseReport) -> bool {
+    is_wrong(case) && case.known.is_none()
+}
+
+/// Why cases ended as they did, and how many for each reason.
+fn reasons(report: &Report, is_meant: impl Fn(&CaseReport) -> bool) -> BTreeMap<&str, usize> {
+    let mut reasons = BTreeMap::new();
+    for case in report.cases.iter().filter(|case| is_meant(case)) {
+        let reason = case.message.as_deref().unwrap_or_default();
+        *reasons.entry(reason).or_default() += 1;
+    }
+    reasons
+}
+
+/// How a server ended that failed as a whole.
+fn end_words(exit: &ServerExit) -> String {
+    match exit.why {
+        ExitReason::Hung => "The server stopped answering".to_owned(),
+        _ => format!("The server ended by itself ({})", exit.status),
+    }
+}
+
+/// The last lines of a server, and where it wrote them.
+fn last_words(exit: &ServerExit) -> (&'static str, &[String]) {
+    match exit.stderr_tail.is_empty() {
+        true => ("stdout", &exit.stdout_tail),
+        false => ("stderr", &exit.stderr_tail),
+    }
+}
+
+/// This suite.
+pub(crate) fn suite() -> Suite {
+    Suite {
+        name: env!("CARGO_PKG_NAME").to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The command `collab-conformance report`: JSON reports in another form.
 
+use std::io;
 use std::path::Path;
 
 use clap::CommandFactory as _;
@@ -29,10 +30,13 @@ pub(crate) fn run(form: Form, given: &[String], out: Option<&Path>) -> Result<u8
         Form::Badge => badge::write(single(&reports)?),
     };
     let Some(out) = out else { return show(&text) };
-    std::fs::write(out, text).map_err(|error| {
-        let sentence = format!("--out {} can't be written: {error}", out.display());
-        Stop(USAGE, sentence)
-    })?;
+    written(out, std::fs::write(out, text))
+}
+
+/// What comes of writing to what `--out` names.
+fn written(out: &Path, result: io::Result<()>) -> Result<u8, Stop> {
+    let sentence = |error| format!("--out {} can't be written: {error}", out.display());
+    result.map_err(|error| Stop(USAGE, sentence(error)))?;
     Ok(PASSED)
 }
 
@@ -63,18 +67,14 @@ pub(crate) fn completions(shell: clap_complete::Shell) -> Result<u8, Stop> {
 
 pub(crate) fn man(out: Option<&Path>) -> Result<u8, Stop> {
     if let Some(out) = out {
-        let written = std::fs::create_dir_all(out)
-            .and_then(|()| clap_mangen::generate_to(Cli::command(), out));
-        return match written {
-            Ok(()) => Ok(PASSED),
-            Err(error) => {
-                let sentence = format!("--out {} can't be written: {error}", out.display());
-                Err(Stop(USAGE, sentence))
-            }
-        };
+        let made = std::fs::create_dir_all(out);
+        return written(
+            out,
+            made.and_then(|()| clap_mangen::generate_to(Cli::command(), out)),
+        );
     }
     let mut text = Vec::new();
-    let written = clap_mangen::Man::new(Cli::command()).render(&mut text);
-    written.map_err(|error| Stop(HARNESS, error.to_string()))?;
+    let rendered = clap_mangen::Man::new(Cli::command()).render(&mut text);
+    rendered.map_err(|error| Stop(HARNESS, error.to_string()))?;
     show(&String::from_utf8_lossy(&text))
 }

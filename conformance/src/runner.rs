@@ -15,8 +15,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use collab_spec::profile::Profile;
 use collab_spec::report::{
-    Breach, CaseReport, ExitReason, FrameReport, REPORT_VERSION, Report, Sender, Suite, Summary,
-    Verdict,
+    Breach, CaseReport, ExitReason, FrameReport, REPORT_VERSION, Report, Sender, Summary, Verdict,
 };
 use futures_util::FutureExt as _;
 use tokio::sync::watch;
@@ -542,24 +541,9 @@ impl Session {
             .iter()
             .filter_map(|case| results.get(&case.id).cloned())
             .collect();
-        let mut summary = Summary::default();
-        for case in &cases {
-            let count = match case.verdict {
-                Verdict::Pass => &mut summary.pass,
-                Verdict::Fail => &mut summary.fail,
-                Verdict::Warn => &mut summary.warn,
-                Verdict::NotApplicable => &mut summary.not_applicable,
-                Verdict::Untestable => &mut summary.untestable,
-                Verdict::Error => &mut summary.error,
-            };
-            *count += 1;
-        }
         Report {
             version: REPORT_VERSION,
-            suite: Suite {
-                name: env!("CARGO_PKG_NAME").to_owned(),
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-            },
+            suite: report::suite(),
             target: self.url().to_owned(),
             started_at_ms: self.started_at.duration_since(UNIX_EPOCH).map_or(0, millis),
             duration_ms: millis(self.started.elapsed()),
@@ -569,7 +553,7 @@ impl Session {
                 Source::Target(_) => None,
                 Source::Fleet(fleet) => Some(fleet.exec().report()),
             },
-            summary,
+            summary: Summary::of(&cases),
             requirements: requirements(&cases),
             cases,
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use collab_spec::message::ServerMessage;
 use collab_spec::report::{FrameReport, Sender};
+use collab_spec::trace::TraceKind;
 
 use crate::validate::{self, Problem, Valid, shortened};
 
@@ -226,7 +227,7 @@ impl Trace {
 impl What {
     /// The event as a report has it, with so many characters of its content at most.
     pub fn report(&self, at_us: u64, connection: Option<&str>, most: usize) -> FrameReport {
-        let (from, kind, content) = self.describe();
+        let (from, content) = self.describe();
         FrameReport {
             at_us,
             connection: match (self, connection) {
@@ -236,56 +237,68 @@ impl What {
             }
             .to_owned(),
             from,
-            kind: kind.to_owned(),
+            kind: self.kind().name().to_owned(),
             content: shortened(&content, most),
         }
     }
 
-    /// Who did it, what it is in a word, and its content.
-    fn describe(&self) -> (Sender, &'static str, String) {
+    /// What it is, in a word.
+    fn kind(&self) -> TraceKind {
+        match self {
+            Self::Opened => TraceKind::Open,
+            Self::SentText { .. } | Self::SentBytes { text: true, .. } | Self::Text(_) => {
+                TraceKind::Text
+            }
+            Self::SentBytes { .. } | Self::Binary(_) => TraceKind::Binary,
+            Self::SentPing(_) => TraceKind::Ping,
+            Self::Pong(_) => TraceKind::Pong,
+            Self::SentClose { .. } | Self::Close { .. } => TraceKind::Close,
+            Self::Dropped | Self::Ended { .. } => TraceKind::End,
+            Self::NotSent(_) | Self::WebSocketError(_) => TraceKind::Error,
+            Self::ReadingStopped => TraceKind::Pause,
+            Self::ReadingResumed => TraceKind::Resume,
+            Self::HttpRequest { .. } | Self::HttpResponse { .. } => TraceKind::Http,
+            Self::Server(_) => TraceKind::Server,
+        }
+    }
+
+    /// Who did it, and its content.
+    fn describe(&self) -> (Sender, String) {
         use Sender::{Client, Server};
         match self {
-            Self::Opened => (Client, "open", "WebSocket open".to_owned()),
-            Self::SentText { text, fragments: 1 } => (Client, "text", text.to_string()),
-            Self::SentText { text, fragments } => (
-                Client,
-                "text",
-                format!("{text} (in {fragments} WebSocket frames)"),
-            ),
-            Self::SentBytes { text: true, bytes } => (
-                Client,
-                "text",
-                format!("bytes that say text: {}", hex(bytes)),
-            ),
-            Self::SentBytes { text: false, bytes } => (Client, "binary", hex(bytes)),
-            Self::SentPing(data) => (Client, "ping", hex(data)),
-            Self::SentClose { code } => (Client, "close", format!("close {code}")),
-            Self::NotSent(error) => (Client, "error", format!("not sent: {error}")),
-            Self::Dropped => (
-                Client,
-                "end",
-                "TCP connection dropped by the suite".to_owned(),
-            ),
-            Self::ReadingStopped => (Client, "pause", "stops reading".to_owned()),
-            Self::ReadingResumed => (Client, "resume", "reads again".to_owned()),
-            Self::Text(received) => (Server, "text", received.text.to_string()),
-            Self::Binary(bytes) => (Server, "binary", hex(bytes)),
-            Self::Pong(data) => (Server, "pong", hex(data)),
-            Self::Close { code, reason } => (Server, "close", close_words(*code, reason)),
-            Self::WebSocketError(error) => (Server, "error", error.clone()),
-            Self::Ended { error: None } => (Server, "end", "TCP connection ended".to_owned()),
-            Self::Ended { error: Some(error) } => {
-                (Server, "end", format!("TCP connection ended: {error}"))
+            Self::Opened => (Client, "WebSocket open".to_owned()),
+            Self::SentText { text, fragments: 1 } => (Client, text.to_string()),
+            Self::SentText { text, fragments } => {
+                (Client, format!("{text} (in {fragments} WebSocket frames)"))
             }
-            Self::HttpRequest { path } => (Client, "http", format!("GET {path}")),
-            Self::HttpResponse { status, body } => (Server, "http", format!("{status} {body}")),
+            Self::SentBytes { text: true, bytes } => {
+                (Client, format!("bytes that say text: {}", hex(bytes)))
+            }
+            Self::SentBytes { text: false, bytes } => (Client, hex(bytes)),
+            Self::SentPing(data) => (Client, hex(data)),
+            Self::SentClose { code } => (Client, format!("close {code}")),
+            Self::NotSent(error) => (Client, format!("not sent: {error}")),
+            Self::Dropped => (Client, "TCP connection dropped by the suite".to_owned()),
+            Self::ReadingStopped => (Client, "stops reading".to_owned()),
+            Self::ReadingResumed => (Client, "reads again".to_owned()),
+            Self::Text(received) => (Server, received.text.to_string()),
+            Self::Binary(bytes) => (Server, hex(bytes)),
+            Self::Pong(data) => (Server, hex(data)),
+            Self::Close { code, reason } => (Server, close_words(*code, reason)),
+            Self::WebSocketError(error) => (Server, error.clone()),
+            Self::Ended { error: None } => (Server, "TCP connection ended".to_owned()),
+            Self::Ended { error: Some(error) } => {
+                (Server, format!("TCP connection ended: {error}"))
+            }
+            Self::HttpRequest { path } => (Client, format!("GET {path}")),
+            Self::HttpResponse { status, body } => (Server, format!("{status} {body}")),
             Self::Server(event) => {
                 let words = match event {
                     ServerEvent::Terminated => "SIGTERM: the server is told to end",
                     ServerEvent::Killed => "SIGKILL: the server is ended",
                     ServerEvent::Restarted => "the server has been started again",
                 };
-                (Client, "server", words.to_owned())
+                (Client, words.to_owned())
             }
         }
     }

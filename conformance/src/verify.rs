@@ -10,11 +10,10 @@ mod words;
 use std::collections::BTreeMap;
 use std::io::BufRead;
 
-use collab_spec::profile::Profile;
 use collab_spec::report::{CaseReport, Verdict};
-use collab_spec::requirement::{self, Level};
 
 use crate::monitor::stream::{Counts, Finding, Stream, Unjudged};
+use crate::report::broken;
 use crate::trace::What;
 use nearby::Nearby;
 
@@ -60,13 +59,8 @@ impl Graded {
 
     /// Whether a MUST is broken.
     pub fn has_failed(&self) -> bool {
-        self.broken.keys().any(|id| binds(id))
+        self.broken.keys().any(|id| broken::binds(id))
     }
-}
-
-/// Whether breaking a requirement is a failure.
-fn binds(id: &str) -> bool {
-    requirement::find(id).is_none_or(|found| found.level == Level::Must)
 }
 
 /// Reads captures, one after the other.
@@ -195,46 +189,16 @@ fn case(place: &str, finding: &Finding) -> CaseReport {
     let document = finding.document.as_ref();
     let document = document.map_or_else(String::new, |name| format!(", document {name:?}"));
     let breach = finding.breach.clone();
+    let title = format!("connection {:?}{document}", finding.connection);
+    let verdict = match broken::binds(&breach.requirement) {
+        true => Verdict::Fail,
+        false => Verdict::Warn,
+    };
     CaseReport {
-        id: place.to_owned(),
-        title: format!("connection {:?}{document}", finding.connection),
-        file: None,
-        verdict: match binds(&breach.requirement) {
-            true => Verdict::Fail,
-            false => Verdict::Warn,
-        },
-        profile: Profile::Core,
-        needs: Vec::new(),
         requirements: vec![breach.requirement.clone()],
-        duration_ms: 0,
         message: Some(format!("[{}] {}", breach.requirement, breach.what)),
-        known: None,
-        repeats: None,
-        measurements: Vec::new(),
-        exit: None,
         breaches: vec![breach],
-        frames: Vec::new(),
-    }
-}
-
-/// A capture in which nothing is broken, as the reports of cases have one.
-fn clean(file: &str) -> CaseReport {
-    CaseReport {
-        id: file.to_owned(),
-        title: "no rule is broken in it".to_owned(),
-        verdict: Verdict::Pass,
-        requirements: Vec::new(),
-        message: None,
-        breaches: Vec::new(),
-        file: None,
-        profile: Profile::Core,
-        needs: Vec::new(),
-        duration_ms: 0,
-        known: None,
-        repeats: None,
-        measurements: Vec::new(),
-        exit: None,
-        frames: Vec::new(),
+        ..CaseReport::new(place, title, verdict)
     }
 }
 

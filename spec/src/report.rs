@@ -155,6 +155,25 @@ pub struct Summary {
     pub error: usize,
 }
 
+impl Summary {
+    /// Counts cases.
+    pub fn of(cases: &[CaseReport]) -> Self {
+        let mut summary = Self::default();
+        for case in cases {
+            let count = match case.verdict {
+                Verdict::Pass => &mut summary.pass,
+                Verdict::Fail => &mut summary.fail,
+                Verdict::Warn => &mut summary.warn,
+                Verdict::NotApplicable => &mut summary.not_applicable,
+                Verdict::Untestable => &mut summary.untestable,
+                Verdict::Error => &mut summary.error,
+            };
+            *count += 1;
+        }
+        summary
+    }
+}
+
 /// What a run says of one case.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
@@ -218,6 +237,29 @@ pub struct CaseReport {
     /// `--verbose` for all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub frames: Vec<FrameReport>,
+}
+
+impl CaseReport {
+    /// A case of the profile `core` of which nothing is known but how it ended.
+    pub fn new(id: impl Into<String>, title: impl Into<String>, verdict: Verdict) -> Self {
+        Self {
+            id: id.into(),
+            title: title.into(),
+            file: None,
+            verdict,
+            profile: Profile::Core,
+            needs: Vec::new(),
+            requirements: Vec::new(),
+            duration_ms: 0,
+            message: None,
+            known: None,
+            repeats: None,
+            measurements: Vec::new(),
+            exit: None,
+            breaches: Vec::new(),
+            frames: Vec::new(),
+        }
+    }
 }
 
 /// One requirement seen broken.

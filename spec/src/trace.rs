@@ -70,3 +70,23 @@ pub enum TraceKind {
     /// A request or an answer over HTTP; nothing reads it.
     Http,
 }
+
+impl TraceKind {
+    /// The kind as the wire has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Text => "text",
+            Self::Binary => "binary",
+            Self::Ping => "ping",
+            Self::Pong => "pong",
+            Self::Close => "close",
+            Self::End => "end",
+            Self::Error => "error",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Server => "server",
+            Self::Http => "http",
+        }
+    }
+}

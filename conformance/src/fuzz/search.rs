@@ -68,25 +68,18 @@ impl Found {
             Failure::Breach(fault) => (vec![fault.breach], None),
             Failure::Untestable(why) | Failure::Harness(why) => (Vec::new(), Some(why)),
         };
+        let id = format!("fuzz/{}", kind.name());
+        let title = "a frame is taken or refused as the specification says";
+        let verdict = match breaches.is_empty() {
+            true => Verdict::Error,
+            false => Verdict::Fail,
+        };
         CaseReport {
-            id: format!("fuzz/{}", kind.name()),
-            title: "a frame is taken or refused as the specification says".to_owned(),
-            file: None,
-            verdict: match breaches.is_empty() {
-                true => Verdict::Error,
-                false => Verdict::Fail,
-            },
             profile: kind.profile(),
-            needs: Vec::new(),
-            requirements: Vec::new(),
-            duration_ms: 0,
             message,
-            known: None,
-            repeats: None,
-            measurements: Vec::new(),
-            exit: None,
             breaches,
             frames: context.trace().report(),
+            ..CaseReport::new(id, title, verdict)
         }
     }
 }

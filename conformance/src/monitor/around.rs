@@ -4,6 +4,7 @@
 use collab_spec::id::Name;
 use collab_spec::message::OpEcho;
 
+use super::digest::Submission;
 use super::pieces::Piece;
 use crate::trace::Connection;
 
@@ -40,6 +41,16 @@ pub(super) struct Sent {
     pub(super) ever: bool,
     /// Whether nobody else can have sent it unseen.
     pub(super) all_seen: bool,
+}
+
+impl Sent {
+    /// Counts an op that was sent, for an echo on a connection.
+    pub(super) fn count(&mut self, submission: &Submission, connection: Connection) {
+        let is_fit = submission.refused.is_none();
+        self.ever = true;
+        self.anywhere += usize::from(is_fit);
+        self.here += usize::from(is_fit && submission.connection == connection);
+    }
 }
 
 /// What is known of a seq.

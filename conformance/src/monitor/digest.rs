@@ -431,10 +431,7 @@ impl Around for Digest<'_> {
             ..Sent::default()
         };
         for submission in self.submissions_of(echo, before) {
-            let is_fit = submission.refused.is_none();
-            sent.ever = true;
-            sent.anywhere += usize::from(is_fit);
-            sent.here += usize::from(is_fit && submission.connection == connection);
+            sent.count(submission, connection);
         }
         Some(sent)
     }

@@ -204,25 +204,17 @@ impl Case {
             (Some(_), None) => Verdict::Error,
             (None, None) => Verdict::Pass,
         };
+        let id = format!("properties/{}", self.kind.name());
+        let title = format!("the random history of seed {} ends in one text", self.seed);
         CaseReport {
-            id: format!("properties/{}", self.kind.name()),
-            title: format!("the random history of seed {} ends in one text", self.seed),
-            file: None,
-            verdict,
-            profile: Profile::Core,
-            needs: Vec::new(),
-            requirements: Vec::new(),
-            duration_ms: 0,
             message: played.harness.clone(),
-            known: None,
-            repeats: None,
-            measurements: Vec::new(),
             exit: match &played.end {
                 Some(End::Exit(exit)) => Some((**exit).clone()),
                 _ => None,
             },
             breaches: played.breaches.clone(),
             frames: played.trace.report(),
+            ..CaseReport::new(id, title, verdict)
         }
     }
 }

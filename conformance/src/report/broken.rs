@@ -138,8 +138,8 @@ pub fn is_random(case: &str) -> bool {
     RANDOM.iter().any(|area| case.starts_with(area))
 }
 
-/// Whether it is a MUST.
-fn binds(id: &str) -> bool {
+/// Whether breaking it is a failure.
+pub(crate) fn binds(id: &str) -> bool {
     requirement::find(id).is_none_or(|requirement| requirement.level == Level::Must)
 }
 

@@ -3,10 +3,13 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use collab_spec::report::{Breach, CaseReport, ExitReason, Report, ServerExit, Verdict};
+use collab_spec::report::{Breach, CaseReport, Report, ServerExit, Verdict};
 use collab_spec::requirement;
 
-use super::{Detail, SHOWN_BREACHES, SHOWN_BROKEN, WIDTH, broken, command, is_not_played, log};
+use super::{
+    Detail, SHOWN_BREACHES, SHOWN_BROKEN, WIDTH, broken, command, end_words, is_news, last_words,
+    log,
+};
 
 /// How many lines of a server's output are shown.
 const SHOWN_LINES: usize = 20;
@@ -37,10 +40,15 @@ fn with_command(mut text: String, case: &CaseReport, server: &str) -> String {
 
 /// As [`case_text`], without the command.
 pub fn failure_text(case: &CaseReport) -> String {
-    detailed(case, Detail::Brief)
+    detailed(case, Detail::Brief, "suite")
 }
 
-fn detailed(case: &CaseReport, detail: Detail) -> String {
+/// As [`failure_text`], of captured traffic: there the suite is no client.
+pub(crate) fn captured_text(case: &CaseReport) -> String {
+    detailed(case, Detail::Brief, "client")
+}
+
+fn detailed(case: &CaseReport, detail: Detail, client: &str) -> String {
     let shown = match detail {
         Detail::Brief => SHOWN_BREACHES,
         Detail::Whole => usize::MAX,
@@ -67,15 +75,14 @@ fn detailed(case: &CaseReport, detail: Detail) -> String {
     if let Some(exit) = &case.exit {
         exit_text(&mut text, exit);
     }
-    text + &frames_text(case, detail)
+    log::write(&mut text, case, detail, client);
+    text
 }
 
 /// What went over the wire in a case, a line an event; nothing where it was not kept.
 pub fn frames_text(case: &CaseReport, detail: Detail) -> String {
     let mut text = String::new();
-    if !case.frames.is_empty() {
-        log::write(&mut text, case, detail);
-    }
+    log::write(&mut text, case, detail, "suite");
     text
 }
 
@@ -94,11 +101,8 @@ pub fn failures_text(report: &Report, server: &str, detail: Detail) -> String {
             .position(|id| *id == case.id)
             .or(Some(usize::MAX)),
     };
-    let is_told = |case: &&CaseReport| {
-        let told = [Verdict::Warn, Verdict::Fail, Verdict::Error].contains(&case.verdict);
-        told && case.known.is_none() && !is_not_played(case)
-    };
-    let mut told: Vec<&CaseReport> = report.cases.iter().filter(is_told).collect();
+    let told = report.cases.iter().filter(|case| is_news(case));
+    let mut told: Vec<&CaseReport> = told.collect();
     told.sort_by_cached_key(|case| place(case));
     let count = told.len();
     if detail == Detail::Brief {
@@ -110,7 +114,7 @@ pub fn failures_text(report: &Report, server: &str, detail: Detail) -> String {
             Verdict::Warn => "warning: ",
             _ => "",
         };
-        let words = with_command(detailed(case, detail), case, server);
+        let words = with_command(detailed(case, detail, "suite"), case, server);
         let _ = writeln!(text, "\n{lead}{words}");
     }
     if told.len() < count {
@@ -144,14 +148,8 @@ fn one_of_each(cases: Vec<&CaseReport>) -> Vec<&CaseReport> {
 
 /// How a server that failed as a whole ended, and its last words.
 pub(super) fn exit_text(text: &mut String, exit: &ServerExit) {
-    let what = match exit.why {
-        ExitReason::Hung => "The server stopped answering".to_owned(),
-        _ => format!("The server ended by itself ({})", exit.status),
-    };
-    let (name, said) = match exit.stderr_tail.is_empty() {
-        true => ("stdout", &exit.stdout_tail),
-        false => ("stderr", &exit.stderr_tail),
-    };
+    let what = end_words(exit);
+    let (name, said) = last_words(exit);
     text.push('\n');
     if said.is_empty() {
         wrapped(text, "  ", &format!("{what}, without a word."));

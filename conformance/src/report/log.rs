@@ -19,15 +19,22 @@ const SHOWN_WHOLE: usize = 40;
 const DOCUMENT: (&str, usize) = ("doc-", 16);
 
 /// Writes the log: in brief, a line an event, whole where it is short and else around what matters; or all
-/// of it, with every message as it was sent.
-pub(super) fn write(text: &mut String, case: &CaseReport, detail: Detail) {
+/// of it, with every message as it was sent; nothing where it was not kept. `client` is who sends to the
+/// server.
+pub(super) fn write(text: &mut String, case: &CaseReport, detail: Detail, client: &str) {
     let frames = &case.frames;
+    if frames.is_empty() {
+        return;
+    }
     let names = frames
         .iter()
         .map(|frame| frame.connection.chars().count())
         .max();
     let names = names.unwrap_or(0).min(14);
-    text.push_str("\n  On the wire (ms; > sent by the suite, < by the server; => the breach):\n");
+    let _ = writeln!(
+        text,
+        "\n  On the wire (ms; > sent by the {client}, < by the server; => the breach):"
+    );
     let whole = match detail {
         Detail::Brief => SHOWN_WHOLE,
         Detail::Whole => usize::MAX,
@@ -126,9 +133,14 @@ fn head(mark: &str, names: usize, frame: &FrameReport) -> String {
         Sender::Client => '>',
         Sender::Server => '<',
     };
-    let millis = format!("{}.{}", frame.at_us / 1000, frame.at_us % 1000 / 100);
+    let millis = millis(frame.at_us);
     let name = shortened(&frame.connection, names);
     format!("{mark}{millis:>8} {name:<names$} {arrow} ")
+}
+
+/// Microseconds as milliseconds.
+pub(super) fn millis(micros: u64) -> String {
+    format!("{}.{}", micros / 1000, micros % 1000 / 100)
 }
 
 fn printable(content: &str) -> String {

@@ -1,13 +1,13 @@
 //! The last lines of a run: how it stands, by area and by requirement.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use collab_spec::report::{CaseReport, ExitReason, Repeats, Report, Verdict};
 
 use super::failure::{exit_text, wrapped};
 use super::{
-    SHOWN_BROKEN, WIDTH, area, broken, headline, is_not_played, known, outcome, why_not_tested,
+    SHOWN_BROKEN, WIDTH, area, broken, headline, is_not_played, known, outcome, reasons,
+    why_not_tested,
 };
 
 /// What the areas are counted by, and the word above the column.
@@ -100,7 +100,7 @@ pub fn summary_text(report: &Report) -> String {
     repeated(&mut text, report);
     failed_servers(&mut text, report);
     broken(&mut text, report);
-    not_played(&mut text, report);
+    not_tested(&mut text, report);
     let summary = &report.summary;
     let counts = [
         (summary.pass, "passed", ""),
@@ -224,17 +224,11 @@ fn repeated(text: &mut String, report: &Report) {
     }
 }
 
-/// Why cases were not played, once a reason.
-fn not_played(text: &mut String, report: &Report) {
-    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
-    for case in &report.cases {
-        if let Some(message) = &case.message
-            && is_not_played(case)
-        {
-            *reasons.entry(message).or_default() += 1;
-        }
-    }
-    for (reason, count) in reasons {
+/// Why cases were not played, or could not be brought about, once a reason.
+fn not_tested(text: &mut String, report: &Report) {
+    let is_untestable = |case: &CaseReport| case.verdict == Verdict::Untestable;
+    let not_played = reasons(report, is_not_played).into_iter();
+    for (reason, count) in not_played.chain(reasons(report, is_untestable)) {
         let _ = writeln!(text, "\n{count} of the cases:");
         reason.lines().for_each(|line| wrapped(text, "  ", line));
     }

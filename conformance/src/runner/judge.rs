@@ -23,21 +23,11 @@ const KEPT_AROUND: usize = 100;
 
 pub(super) fn blank(case: &Case, verdict: Verdict) -> CaseReport {
     CaseReport {
-        id: case.id.clone(),
-        title: case.title.clone(),
         file: case.file.clone(),
-        verdict,
         profile: case.profile,
         needs: case.needs.clone(),
         requirements: case.requirements.clone(),
-        duration_ms: 0,
-        message: None,
-        known: None,
-        repeats: None,
-        measurements: Vec::new(),
-        exit: None,
-        breaches: Vec::new(),
-        frames: Vec::new(),
+        ..CaseReport::new(&case.id, &case.title, verdict)
     }
 }
 

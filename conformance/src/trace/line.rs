@@ -19,7 +19,7 @@ pub(super) fn written(frame: FrameReport, what: &What) -> TraceLine {
         at_us: frame.at_us,
         connection: frame.connection,
         from: frame.from,
-        kind: kind(what),
+        kind: what.kind(),
         content: Some(frame.content),
         text: None,
         base64: None,
@@ -39,25 +39,6 @@ pub(super) fn written(frame: FrameReport, what: &What) -> TraceLine {
         _ => {}
     }
     line
-}
-
-fn kind(what: &What) -> TraceKind {
-    match what {
-        What::Opened => TraceKind::Open,
-        What::SentText { .. } | What::SentBytes { text: true, .. } | What::Text(_) => {
-            TraceKind::Text
-        }
-        What::SentBytes { .. } | What::Binary(_) => TraceKind::Binary,
-        What::SentPing(_) => TraceKind::Ping,
-        What::Pong(_) => TraceKind::Pong,
-        What::SentClose { .. } | What::Close { .. } => TraceKind::Close,
-        What::Dropped | What::Ended { .. } => TraceKind::End,
-        What::NotSent(_) | What::WebSocketError(_) => TraceKind::Error,
-        What::ReadingStopped => TraceKind::Pause,
-        What::ReadingResumed => TraceKind::Resume,
-        What::HttpRequest { .. } | What::HttpResponse { .. } => TraceKind::Http,
-        What::Server(_) => TraceKind::Server,
-    }
 }
 
 fn word(event: ServerEvent) -> &'static str {

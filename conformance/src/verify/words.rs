@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 
-use collab_spec::report::{REPORT_VERSION, Report, RequirementReport, Suite, Summary, Verdict};
+use collab_spec::report::{
+    CaseReport, REPORT_VERSION, Report, RequirementReport, Summary, Verdict,
+};
 use collab_spec::requirement::{self, Level};
 
-use super::{Graded, binds};
-use crate::report::{failure_text, wrapped};
-
-/// How many broken requirements the summary names.
-const SHOWN_BROKEN: usize = 15;
+use super::Graded;
+use crate::report::broken::binds;
+use crate::report::{SHOWN_BROKEN, captured_text, suite, wrapped};
 
 impl Graded {
     /// The breaches, then what was read, what was left unjudged, and what is broken.
@@ -20,7 +20,7 @@ impl Graded {
                 Verdict::Warn => "warning: ",
                 _ => "",
             };
-            let words = failure_text(case).replace("sent by the suite", "sent by the client");
+            let words = captured_text(case);
             let _ = writeln!(text, "\n{lead}{words}");
         }
         let counts = &self.counts;
@@ -69,18 +69,15 @@ impl Graded {
     /// The same as the JSON report of a run: a case for each breach that was kept, and one that passed
     /// where there is none.
     pub fn report(&self, started_at_ms: u64, duration_ms: u64) -> Report {
-        let count = |verdict| {
-            let cases = self.breaches.iter();
-            cases.filter(|case| case.verdict == verdict).count()
-        };
         let mut cases = self.breaches.clone();
-        let is_clean = cases.is_empty();
-        if is_clean {
-            cases.extend(self.files.iter().map(|file| super::clean(file)));
+        if cases.is_empty() {
+            let clean =
+                |file: &String| CaseReport::new(file, "no rule is broken in it", Verdict::Pass);
+            cases.extend(self.files.iter().map(clean));
         }
         let requirements = self.broken.keys().map(|id| {
             let level = requirement::find(id).map_or(Level::Must, |found| found.level);
-            let of = |case: &&collab_spec::report::CaseReport| case.requirements.contains(id);
+            let of = |case: &&CaseReport| case.requirements.contains(id);
             RequirementReport {
                 id: id.clone(),
                 level,
@@ -97,22 +94,14 @@ impl Graded {
         });
         Report {
             version: REPORT_VERSION,
-            suite: Suite {
-                name: env!("CARGO_PKG_NAME").to_owned(),
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-            },
+            suite: suite(),
             target: format!("captured traffic: {}", self.files.join(", ")),
             started_at_ms,
             duration_ms,
             jitter: None,
             profiles: Vec::new(),
             server: None,
-            summary: Summary {
-                pass: if is_clean { cases.len() } else { 0 },
-                fail: count(Verdict::Fail),
-                warn: count(Verdict::Warn),
-                ..Summary::default()
-            },
+            summary: Summary::of(&cases),
             requirements: requirements.collect(),
             cases,
         }

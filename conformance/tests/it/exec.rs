@@ -219,7 +219,7 @@ fn with_fail_fast_nothing_is_played_after_the_first_failure() {
 #[test]
 fn without_exec_cases_that_end_their_server_are_untestable() {
     let output = Command::new(SUITE)
-        .args(["run", "--format", "pretty", "close/shutdown", "http/"])
+        .args(["run", "close/shutdown", "http/"])
         .output()
         .unwrap();
     let text = words(&output);

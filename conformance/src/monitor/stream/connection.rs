@@ -214,10 +214,7 @@ impl Around for View<'_> {
             ..Sent::default()
         };
         for submission in sent.of(echo) {
-            let is_fit = submission.refused.is_none();
-            counted.ever = true;
-            counted.anywhere += usize::from(is_fit);
-            counted.here += usize::from(is_fit && submission.connection == connection);
+            counted.count(submission, connection);
         }
         Some(counted)
     }

@@ -1,6 +1,6 @@
 //! The top of a page: each implementation with its verdict, and where to begin.
 
-use collab_spec::report::{CaseReport, ExitReason, Report, ServerExit, Verdict};
+use collab_spec::report::{CaseReport, Report, ServerExit, Verdict};
 use collab_spec::requirement;
 use maud::{Markup, html};
 
@@ -8,7 +8,9 @@ use super::page::{Column, Page, link, prose};
 use super::words::{Mark, count, date, duration, place, seen};
 use super::{case, diff, tree};
 use crate::report::broken::Broken;
-use crate::report::{Standing, is_not_played, known, outcome, standing};
+use crate::report::{
+    Standing, end_words, is_not_played, known, last_words, outcome, reasons, standing,
+};
 
 /// How many broken requirements are told at the top of one implementation and of each of several, and how
 /// many of them with what was seen.
@@ -154,15 +156,7 @@ fn one(column: &Column<'_>, row: &Broken<'_>, in_full: bool) -> Markup {
 
 /// Why cases were not played, once a reason.
 fn not_played(report: &Report) -> Markup {
-    let mut reasons: Vec<(&str, usize)> = Vec::new();
-    for case in report.cases.iter().filter(|case| is_not_played(case)) {
-        let message = case.message.as_deref().unwrap_or_default();
-        match reasons.iter_mut().find(|(reason, _)| *reason == message) {
-            Some((_, count)) => *count += 1,
-            None => reasons.push((message, 1)),
-        }
-    }
-    html! { @for (reason, number) in reasons {
+    html! { @for (reason, number) in reasons(report, is_not_played) {
         div.breach { p { b { (count(number, "case was", "cases were")) " not played" } } pre { (seen(reason)) } }
     } }
 }
@@ -183,15 +177,9 @@ fn ends(page: &Page<'_>, report: &Report) -> Markup {
 
 /// How one instance of a server ended, with its last words.
 pub(super) fn end(exit: &ServerExit) -> Markup {
-    let said = match exit.stderr_tail.is_empty() {
-        true => &exit.stdout_tail,
-        false => &exit.stderr_tail,
-    };
+    let (_, said) = last_words(exit);
     html! {
-        p { b {
-            @if exit.why == ExitReason::Hung { "The server stopped answering" }
-            @else { "The server ended by itself (" (seen(&exit.status)) ")" }
-        } @if said.is_empty() { ", without a word." } @else { ". Its last lines:" } }
+        p { b { (seen(&end_words(exit))) } @if said.is_empty() { ", without a word." } @else { ". Its last lines:" } }
         @if !said.is_empty() { pre { (seen(&said.join("\n"))) } }
     }
 }

@@ -4,10 +4,10 @@ use collab_spec::report::{CaseReport, Verdict};
 use maud::{Markup, html};
 
 use super::begin::{anchor, end};
-use super::page::{Column, Page, is_wrong, link as requirement_link, prose};
+use super::page::{Column, Page, link as requirement_link, prose};
 use super::words::{Mark, duration, place, seen};
 use super::{diff, frames, sequence, tree};
-use crate::report::{SHOWN_BREACHES, command, server_options, with_jitter};
+use crate::report::{SHOWN_BREACHES, command, is_wrong, server_options, with_jitter};
 
 /// A link to where a case is told.
 pub(super) fn link(id: &str) -> Markup {

@@ -4,7 +4,7 @@ use collab_spec::report::{CaseReport, Sender};
 use maud::{Markup, html};
 
 use super::words::seen;
-use crate::report::log::{self, Part};
+use crate::report::log::{self, Part, millis};
 use crate::validate::shortened;
 
 /// Tables up to this length are whole, longer ones are cut around what matters.
@@ -49,9 +49,4 @@ fn row(case: &CaseReport, part: Part) -> Markup {
             td.content { (seen(&shortened(&log::without_document(&frame.content), MOST_CHARS))) }
         }
     }
-}
-
-/// Microseconds as milliseconds.
-pub(super) fn millis(micros: u64) -> String {
-    format!("{}.{}", micros / 1000, micros % 1000 / 100)
 }

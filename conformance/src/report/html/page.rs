@@ -11,7 +11,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::Implementation;
 use super::words::{Mark, place, seen};
 use crate::report::broken::{self, Broken};
-use crate::report::is_not_played;
+use crate::report::is_wrong;
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -175,12 +175,6 @@ impl<'a> Column<'a> {
     pub(super) fn is_whole(&self, id: &str) -> bool {
         self.whole.contains(id)
     }
-}
-
-/// Whether a case went wrong, and says something by itself.
-pub(super) fn is_wrong(case: &CaseReport) -> bool {
-    let wrong = [Verdict::Fail, Verdict::Warn, Verdict::Error].contains(&case.verdict);
-    wrong && !is_not_played(case)
 }
 
 /// Says which cases are shown whole: of each implementation the first, then the second, and so on.

@@ -8,6 +8,7 @@ use maud::{Markup, html};
 use super::case;
 use super::page::Page;
 use super::words::{Mark, duration, seen};
+use crate::report::log::millis;
 
 /// How many of the slowest cases are shown.
 const SHOWN: usize = 15;
@@ -106,7 +107,7 @@ fn measured(page: &Page<'_>) -> Markup {
 fn figure(found: &Measurement) -> String {
     match found.unit.as_str() {
         "bytes" => format!("{} MiB", found.value >> 20),
-        "µs" => format!("{} ms", super::frames::millis(found.value)),
+        "µs" => format!("{} ms", millis(found.value)),
         unit => format!("{} {}", found.value, seen(unit)),
     }
 }

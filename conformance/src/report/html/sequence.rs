@@ -7,9 +7,8 @@ use collab_spec::report::{CaseReport, FrameReport, Sender};
 use maud::{Markup, PreEscaped, html};
 use serde_json::Value;
 
-use super::frames::millis;
 use super::words::seen;
-use crate::report::log::{self, Part};
+use crate::report::log::{self, Part, millis};
 use crate::validate::shortened;
 
 /// Diagrams up to this length are whole, longer ones are cut around what matters.
@@ -212,7 +211,6 @@ fn said(frame: &FrameReport) -> (String, String) {
 
 #[cfg(test)]
 mod tests {
-    use collab_spec::profile::Profile;
     use collab_spec::report::{Breach, Verdict};
 
     use super::*;
@@ -229,19 +227,6 @@ mod tests {
 
     fn case(frames: Vec<FrameReport>, marked: usize) -> CaseReport {
         CaseReport {
-            id: "a/b".to_owned(),
-            title: String::new(),
-            file: None,
-            verdict: Verdict::Fail,
-            profile: Profile::Core,
-            needs: Vec::new(),
-            requirements: Vec::new(),
-            duration_ms: 0,
-            message: None,
-            known: None,
-            repeats: None,
-            measurements: Vec::new(),
-            exit: None,
             breaches: vec![Breach {
                 requirement: "seq.dense".to_owned(),
                 what: String::new(),
@@ -251,6 +236,7 @@ mod tests {
                 late: false,
             }],
             frames,
+            ..CaseReport::new("a/b", "", Verdict::Fail)
         }
     }
 
