@@ -359,7 +359,7 @@ pub(crate) struct Properties {
     /// The seed of the first history [default: a random one]
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
-    /// How many histories are played
+    /// How many histories are played, or more until all they are for came about
     #[arg(long, value_name = "N", default_value_t = 350)]
     pub(crate) cases: u64,
     /// Begin no further history after so long

@@ -1,6 +1,7 @@
 //! Plays many plans, one seed after the other, until one shows a fault or all are played.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use collab_spec::profile::Profile;
@@ -14,6 +15,10 @@ use super::{How, Kind, Played, plan_of};
 
 /// How often a fault is looked for over a network that harms nothing.
 const PLAIN_TRIES: usize = 3;
+
+/// How many times the plans that were asked for are played at most, where some do not bring about what
+/// they are for: whether one does is a matter of chance, and whether all do is then none.
+const MOST: u64 = 10;
 
 /// What is played, and how.
 #[derive(Clone, Debug)]
@@ -78,17 +83,47 @@ impl Search {
         self.kinds.get(place).copied()
     }
 
-    /// Plays the plans in order, several at once. Stops at the first that shows a fault, or in which
-    /// the harness fails.
+    /// Plays the plans in order, several at once, and further ones until every kind has brought about
+    /// what it calls for. Stops at the first that shows a fault, or in which the harness fails.
     pub async fn run(&self, server: &Server) -> Findings {
         let ends = self.time_budget.map(|budget| Instant::now() + budget);
-        let in_time = || ends.is_none_or(|ends| Instant::now() < ends);
         let mut findings = Findings {
             offered: self.how.offered.clone(),
             chaos: self.chaos,
             ..Findings::default()
         };
-        let seeds = (0..self.cases).map(|case| self.seed.wrapping_add(case));
+        let most = match self.cases {
+            // Somebody asks for it alone.
+            1 => 1,
+            cases => cases.saturating_mul(MOST),
+        };
+        let further = self.concurrency.max(self.kinds.len()).max(1) as u64;
+        let (mut from, mut to) = (0, self.cases);
+        loop {
+            self.play(server, from..to, ends, &mut findings).await;
+            let has_all = findings.fault.is_some() || findings.lacking().is_empty();
+            let is_late = ends.is_some_and(|ends| Instant::now() >= ends);
+            if has_all || is_late || to >= most {
+                break;
+            }
+            (from, to) = (to, (to + further).min(most));
+        }
+        if let Some(case) = findings.fault.take() {
+            findings.fault = Some(self.alone(server, case).await);
+        }
+        findings
+    }
+
+    /// Plays some of the plans, until one shows a fault.
+    async fn play(
+        &self,
+        server: &Server,
+        cases: Range<u64>,
+        ends: Option<Instant>,
+        findings: &mut Findings,
+    ) {
+        let in_time = || ends.is_none_or(|ends| Instant::now() < ends);
+        let seeds = cases.map(|case| self.seed.wrapping_add(case));
         let cases = seeds.take_while(|_| in_time()).filter_map(|seed| {
             let kind = self.kind(seed)?;
             Some(self.case(server, kind, seed))
@@ -100,14 +135,9 @@ impl Search {
             activity.join(&case.played.activity);
             if case.played.broken().is_some() || case.played.harness.is_some() {
                 findings.fault = Some(case);
-                break;
+                return;
             }
         }
-        drop(played);
-        if let Some(case) = findings.fault.take() {
-            findings.fault = Some(self.alone(server, case).await);
-        }
-        findings
     }
 
     /// A fault that shows in one history alone, and again, where one is near: what went wrong beside

@@ -55,7 +55,7 @@ fn assert_right(findings: &Findings, cases: u64) {
             case.played.harness
         );
     }
-    assert_eq!(findings.cases, cases);
+    assert!(findings.cases >= cases, "{}", findings.cases);
     let lacking: Vec<_> = findings.lacking();
     assert!(
         lacking.is_empty(),
@@ -249,14 +249,24 @@ async fn a_seed_is_said_and_played_again_and_too_few_histories_are_not_green() {
     let seeded = ["properties", "--seed", "7", "--cases", "1"];
     let said = ["from seed 7 on", "the history of seed 7 went right"];
     assert_ends(&seeded, 0, &said).await;
-    let few = ["properties", "--seed", "7", "--cases", "3"];
+    let few = ["properties", "--kind", "lossy", "--cases", "1"];
     let lacking = [
-        "3 histories from seed 7 on went right",
-        " had no inserts under tombstones",
-        " had no inserts under tombstones",
+        "1 histories from seed",
+        "error: lossy had no ",
         "so few histories show nothing",
     ];
     assert_ends(&few, 2, &lacking).await;
+    // Where chance did not bring about all in those asked for, further ones do.
+    let further = [
+        "properties",
+        "--kind",
+        "lossy",
+        "--seed",
+        "7",
+        "--cases",
+        "2",
+    ];
+    assert_ends(&further, 0, &["histories from seed 7 on went right"]).await;
     let none = ["properties", "--time-budget", "0"];
     assert_ends(&none, 2, &["so few histories show nothing"]).await;
     let unknown = ["properties", "--kind", "nope"];
