@@ -28,6 +28,8 @@ pub(crate) fn run(arguments: &Properties) -> Result<u8, Stop> {
     let search = Search {
         seed: arguments.seed.unwrap_or_else(random_seed),
         cases: arguments.cases,
+        // One history is asked for by itself.
+        until_all: arguments.cases > 1,
         time_budget: arguments.time_budget.map(Duration::from_secs),
         kinds: playable(kinds, &offered)?,
         concurrency: arguments.test_threads.unwrap_or(match arguments.chaos {

@@ -28,7 +28,7 @@ const TURN_BYTES: usize = 16 << 10;
 
 /// Of more clients than this, those that came and went while a connection took nothing are kept from
 /// it; it never heard of them.
-const MAX_WAITING: usize = 1024;
+const MAX_WAITING: usize = 64;
 
 /// What a client shows, as compact JSON of an object.
 #[derive(Clone, Debug, Serialize)]

@@ -3,6 +3,7 @@
 //! To add one: write an `async fn(Context) -> Outcome` in its area's file and list it there.
 
 mod crdt;
+mod crowd;
 mod follow;
 mod fuzz;
 mod long;
@@ -30,6 +31,7 @@ use crate::case::Case;
 pub(crate) fn all() -> Vec<Case> {
     [
         crdt::cases(),
+        crowd::cases(),
         fuzz::cases(),
         long::cases(),
         memory::cases(),

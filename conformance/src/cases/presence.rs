@@ -115,7 +115,7 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 /// Takes presence updates until the last of each of these clients is the one given.
-async fn until_newest(
+pub(super) async fn until_newest(
     client: &mut Client,
     mut wanted: BTreeMap<String, Value>,
     requirement: &str,

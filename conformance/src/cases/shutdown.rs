@@ -30,6 +30,12 @@ pub(super) fn cases() -> Vec<Case> {
             &[ids::CLOSE_SHUTDOWN, "slow.no-delay"],
             beside_a_stalled_reader,
         ),
+        Case::code(
+            "close/shutdown-of-one-behind",
+            "a client that reads, but is behind when the server is told to end, gets echoes without a gap, and 1001",
+            &[ids::CLOSE_SHUTDOWN, ids::SEQ_FROM_BASELINE],
+            of_one_behind,
+        ),
     ];
     let own = |case: Case| case.own_server().weight(Weight::Heavy);
     cases.into_iter().map(own).collect()
@@ -78,4 +84,19 @@ async fn beside_a_stalled_reader(context: Context) -> Outcome {
         client.expect_close(&[1001], ids::CLOSE_SHUTDOWN).await?;
     }
     Ok(())
+}
+
+async fn of_one_behind(context: Context) -> Outcome {
+    // Less than the 1 MiB that may wait (`slow.floor`), and more than systems take off a server's hands at
+    // once.
+    const BEHIND: usize = 3 * slow::MIB / 4;
+    let mut behind = slow::join_small(&context, "behind").await?;
+    let mut writer = slow::Writer::join(&context).await?;
+    behind.stop_reading();
+    let from = writer.submit_bytes(BEHIND);
+    writer.expect_from(from, ids::SEQ_FAN_OUT).await?;
+    behind.resume_reading();
+    context.terminate_server()?;
+    let seen = behind.expect_echoes_until_close(&[1001], ids::CLOSE_SHUTDOWN);
+    seen.await.map(drop)
 }

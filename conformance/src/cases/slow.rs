@@ -129,7 +129,7 @@ impl Writer {
         self.submit(bytes / self.echo_bytes)
     }
 
-    async fn expect_from(&mut self, from: usize, requirement: &str) -> Outcome {
+    pub(super) async fn expect_from(&mut self, from: usize, requirement: &str) -> Outcome {
         self.client
             .expect_echoes_of(&self.history[from..], requirement)
             .await?;

@@ -20,6 +20,9 @@ const FACTOR: u64 = 5;
 /// than of the server.
 const FLOOR: Duration = Duration::from_millis(100);
 
+/// How often it is measured, where the times are too long.
+const TRIES: usize = 3;
+
 /// What is sent at a time, in bytes of echoes.
 const TURN: usize = 128 * 1024;
 
@@ -60,29 +63,43 @@ async fn latency(context: Context, count: usize) -> Outcome {
     witness
         .expect_echoes_of(writer.history(), ids::SEQ_FAN_OUT)
         .await?;
-    let before = turns(&mut writer, &mut witness, WITHOUT).await?;
-    let mut stalled = Vec::with_capacity(count);
-    for number in 0..count {
-        let mut client = join_small(&context, &format!("stalled-{number}")).await?;
-        client.stop_reading();
-        stalled.push(client);
-    }
-    let with = turns(&mut writer, &mut witness, WITH).await?;
-    if with.median() > most(before.median()) {
-        // Load may have come by chance: the times after they have gone decide.
+    let mut before = turns(&mut writer, &mut witness, WITHOUT).await?;
+    let mut tries = 1;
+    let (stalled, with) = loop {
+        let mut stalled = Vec::with_capacity(count);
+        for number in 0..count {
+            let mut client = join_small(&context, &format!("stalled-{tries}-{number}")).await?;
+            client.stop_reading();
+            stalled.push(client);
+        }
+        let with = turns(&mut writer, &mut witness, WITH).await?;
+        if with.median() <= most(before.median()) {
+            break (stalled, with);
+        }
+        // Load may have come by chance: the times after they have gone decide, and only what is so each
+        // time is the server's.
         for client in stalled {
             client.abandon().await;
         }
         let after = turns(&mut writer, &mut witness, WITHOUT).await?;
-        return compare(&context, count, [&before, &with, &after]);
-    }
+        let times = [&before, &with, &after];
+        let compared = compare(count, times);
+        if compared.is_ok() || tries == TRIES {
+            note(&context, times);
+            return compared;
+        }
+        tries += 1;
+        before = after;
+    };
     for _ in 0..(16 * MIB + IN_BUFFERS - WITH * TURN) / MIB {
         let from = writer.submit_bytes(MIB);
         writer.goes_on(from, &mut witness, "slow.alone").await?;
     }
     all_closed(stalled, writer.history().len()).await?;
     let after = turns(&mut writer, &mut witness, WITHOUT).await?;
-    compare(&context, count, [&before, &with, &after])
+    let times = [&before, &with, &after];
+    note(&context, times);
+    compare(count, times)
 }
 
 /// The longest median that is right where it is so long without them, in microseconds.
@@ -90,12 +107,16 @@ fn most(without: u64) -> u64 {
     (without * FACTOR).max(micros(FLOOR))
 }
 
-/// Holds the times while `count` clients do not read against those before and after.
-fn compare(context: &Context, count: usize, times: [&Times; 3]) -> Outcome {
+/// Puts the times before, with and after into the report.
+fn note(context: &Context, times: [&Times; 3]) {
     for (name, times) in ["before", "with", "after"].into_iter().zip(times) {
         context.measured(&format!("median echo time, {name}"), times.median(), "µs");
         context.measured(&format!("p90 of echo times, {name}"), times.of(9), "µs");
     }
+}
+
+/// Holds the times while `count` clients do not read against those before and after.
+fn compare(count: usize, times: [&Times; 3]) -> Outcome {
     let [before, with, after] = times;
     let without = before.median().max(after.median());
     let most = most(without);

@@ -27,6 +27,8 @@ pub struct Search {
     pub seed: u64,
     /// How many plans there are.
     pub cases: u64,
+    /// Whether further plans are played until every kind has brought about what it calls for.
+    pub until_all: bool,
     /// No further plan begins after so long.
     pub time_budget: Option<Duration>,
     /// The kinds; a seed has the kind of its remainder.
@@ -92,10 +94,9 @@ impl Search {
             chaos: self.chaos,
             ..Findings::default()
         };
-        let most = match self.cases {
-            // Somebody asks for it alone.
-            1 => 1,
-            cases => cases.saturating_mul(MOST),
+        let most = match self.until_all {
+            true => self.cases.saturating_mul(MOST),
+            false => self.cases,
         };
         let further = self.concurrency.max(self.kinds.len()).max(1) as u64;
         let (mut from, mut to) = (0, self.cases);

@@ -32,6 +32,7 @@ fn search(kinds: &[Kind], cases: u64, offered: &[Profile]) -> Search {
     Search {
         seed: 1,
         cases,
+        until_all: true,
         time_budget: None,
         kinds: kinds.to_vec(),
         concurrency: 4,
@@ -137,7 +138,8 @@ async fn hunt(wanted: &Wanted, reference: &str, folder: &Path) -> Result<(), Str
     let mut search = search(&Search::kinds_for(&OFFERED), 200, &OFFERED);
     search.timeout_scale = 0.5;
     let found = search.run(&server).await.fault.ok_or("is not found")?;
-    let within = Duration::from_secs(20);
+    // Far more than it takes, but on a busy machine.
+    let within = Duration::from_secs(120);
     let shrunk = shrink(&found, &server, &search.how, search.timeout_scale, within).await;
     let steps = shrunk.case.plan.steps.len();
     if steps > 4 || shrunk.confirmed < CONFIRMATIONS {
