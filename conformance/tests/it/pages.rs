@@ -1,8 +1,9 @@
 //! The HTML pages, as far as no browser is needed; `tests/browser` looks at them in one.
 
 use collab_conformance::report::html::{self, Implementation, annotated};
+use collab_spec::profile::Profile;
 use collab_spec::report::Report;
-use collab_spec::requirement;
+use collab_spec::requirement::{self, Requirement};
 use serde_json::{Value, json};
 
 use crate::cli::{assert_stops, stdout};
@@ -124,7 +125,7 @@ fn several_reports_stand_beside_each_other() {
         "theirs</th>",
         "third</th>",
         "✗</span> does not conform",
-        "✓</span> conforms",
+        "✓</span> right in the part that was played",
         "?</span> nothing can be said",
         "data-of=\"req-sync.replay-exact\" data-is=\"broken open differs\"",
         "title=\"mine: pass\"",
@@ -135,6 +136,27 @@ fn several_reports_stand_beside_each_other() {
         assert!(text.contains(part), "{part} is not there");
     }
     assert_eq!(text, html::write(&pages), "a page is the same each time");
+}
+
+#[test]
+fn a_server_conforms_where_every_requirement_of_what_it_offers_was_played() {
+    let told = |kept: fn(&Requirement) -> bool| -> Value {
+        let all = requirement::requirements().iter();
+        let told = all.filter(|one| one.profile == Profile::Core && kept(one));
+        told.map(|one| json!({ "id": one.id, "level": "MUST", "verdict": "pass", "cases": [] }))
+            .collect()
+    };
+    for (requirements, words) in [
+        (told(|_| true), "✓</span> conforms"),
+        (
+            told(|one| one.id != "sync.replay-exact"),
+            "✓</span> right in the part that was played",
+        ),
+    ] {
+        let whole = report(vec![case("sync/replay", "pass")], requirements);
+        let text = html::write(&[named("mine", whole)]);
+        assert!(text.contains(words), "{words} is not there");
+    }
 }
 
 #[test]

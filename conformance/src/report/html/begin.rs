@@ -1,7 +1,10 @@
 //! The top of a page: each implementation with its verdict, and where to begin.
 
+use std::collections::HashSet;
+
+use collab_spec::profile::Profile;
 use collab_spec::report::{CaseReport, Report, ServerExit, Verdict};
-use collab_spec::requirement;
+use collab_spec::requirement::{self, Requirement};
 use maud::{Markup, html};
 
 use super::page::{Column, Page, link, prose};
@@ -63,11 +66,27 @@ fn card(column: &Column<'_>) -> Markup {
 
 fn verdict(report: &Report) -> &'static str {
     match standing(report) {
+        Standing::Passed if is_partial(report) => "right in the part that was played",
+        Standing::Warned if is_partial(report) => "warnings in the part that was played",
         Standing::Passed => "conforms",
         Standing::Warned => "conforms, with warnings",
         Standing::Failed => "does not conform",
         Standing::Unknown => "nothing can be said",
     }
+}
+
+/// Whether cases were left out, by a filter or by a file of scenarios: the report does not speak of every
+/// requirement of what the server offers.
+fn is_partial(report: &Report) -> bool {
+    let told: HashSet<&str> = report
+        .requirements
+        .iter()
+        .map(|told| told.id.as_str())
+        .collect();
+    let is_due =
+        |due: &&Requirement| due.profile == Profile::Core || report.profiles.contains(&due.profile);
+    let mut due = requirement::requirements().iter().filter(is_due);
+    due.any(|due| !told.contains(due.id.as_str()))
 }
 
 fn counts(report: &Report) -> [(Verdict, usize); 6] {
