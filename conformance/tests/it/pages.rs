@@ -125,7 +125,7 @@ fn several_reports_stand_beside_each_other() {
         "theirs</th>",
         "third</th>",
         "✗</span> does not conform",
-        "✓</span> right in the part that was played",
+        "✓</span> right as far as played",
         "?</span> nothing can be said",
         "data-of=\"req-sync.replay-exact\" data-is=\"broken open differs\"",
         "title=\"mine: pass\"",
@@ -150,7 +150,7 @@ fn a_server_conforms_where_every_requirement_of_what_it_offers_was_played() {
         (told(|_| true), "✓</span> conforms"),
         (
             told(|one| one.id != "sync.replay-exact"),
-            "✓</span> right in the part that was played",
+            "✓</span> right as far as played",
         ),
     ] {
         let whole = report(vec![case("sync/replay", "pass")], requirements);

@@ -66,8 +66,8 @@ fn card(column: &Column<'_>) -> Markup {
 
 fn verdict(report: &Report) -> &'static str {
     match standing(report) {
-        Standing::Passed if is_partial(report) => "right in the part that was played",
-        Standing::Warned if is_partial(report) => "warnings in the part that was played",
+        Standing::Passed if is_partial(report) => "right as far as played",
+        Standing::Warned if is_partial(report) => "warnings as far as played",
         Standing::Passed => "conforms",
         Standing::Warned => "conforms, with warnings",
         Standing::Failed => "does not conform",
