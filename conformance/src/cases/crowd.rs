@@ -6,15 +6,11 @@ use collab_spec::profile::Profile;
 use serde_json::{Value, json};
 
 use crate::case::{Case, Weight};
-use crate::client::Ask;
 use crate::context::Context;
 use crate::ids;
 use crate::outcome::Outcome;
-use crate::wire::Buffers;
 
-use super::presence::until_newest;
-
-const PRESENCE: &[Profile] = &[Profile::Presence];
+use super::presence::{PRESENCE, join_small, storm, until_newest};
 
 /// How many clients there are, and how many of them leave. Of those who stay more than 64 wait for one
 /// connection (`presence.leaving`).
@@ -40,11 +36,7 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 async fn leaving_behind_a_crowd(context: Context) -> Outcome {
-    const STORM: usize = 2_000;
-    let mut stalled = context.connect_with("stalled", Buffers::Small).await?;
-    let ask = Ask::of(PRESENCE);
-    stalled.hello_asking(context.doc_id(), "stalled", &ask);
-    stalled.expect_joined_asking(&ask).await?;
+    let mut stalled = join_small(&context, "stalled").await?;
     let mut witness = context.join_asking("witness", PRESENCE).await?;
     let mut anna = context.join_asking("anna", PRESENCE).await?;
     let mut bo = context.join_asking("bo", PRESENCE).await?;
@@ -59,11 +51,7 @@ async fn leaving_behind_a_crowd(context: Context) -> Outcome {
         }
     }
     stalled.stop_reading();
-    let state = |number: usize| json!({"n": number, "pad": "x".repeat(4_000)});
-    for number in 0..STORM {
-        bo.send_presence(&state(number));
-    }
-    let newest = BTreeMap::from([("bo".to_owned(), state(STORM - 1))]);
+    let newest = storm(&mut bo);
     until_newest(&mut witness, newest, ids::PRESENCE_NEWEST).await?;
 
     let mut crowd = Vec::with_capacity(CROWD);

@@ -17,7 +17,7 @@ use crate::wire::Buffers;
 
 use super::follow::{end_of, follow, letters, type_on};
 
-const PRESENCE: &[Profile] = &[Profile::Presence];
+pub(super) const PRESENCE: &[Profile] = &[Profile::Presence];
 
 /// The most bytes of a state, as compact UTF-8 JSON (`presence.takes-4k`).
 const STATE_BYTES: usize = 4_096;
@@ -147,20 +147,31 @@ pub(super) async fn until_newest(
     Ok(())
 }
 
-async fn storm_to_a_stalled_reader(context: Context) -> Outcome {
-    const COUNT: usize = 2_000;
+/// Joins as a client that is going to stop reading: little fits into the buffers on its way.
+pub(super) async fn join_small(context: &Context, client_id: &str) -> Outcome<Client> {
     let mut stalled = context.connect_with("stalled", Buffers::Small).await?;
     let ask = Ask::of(PRESENCE);
-    stalled.hello_asking(context.doc_id(), "stalled", &ask);
+    stalled.hello_asking(context.doc_id(), client_id, &ask);
     stalled.expect_joined_asking(&ask).await?;
+    Ok(stalled)
+}
+
+/// Shows 2,000 states of 4,000 bytes, one after the other: the newest of them, by its client.
+pub(super) fn storm(client: &mut Client) -> BTreeMap<String, Value> {
+    const COUNT: usize = 2_000;
+    let state = |number: usize| json!({"n": number, "pad": "x".repeat(4_000)});
+    for number in 0..COUNT {
+        client.send_presence(&state(number));
+    }
+    BTreeMap::from([(client.client_id().to_owned(), state(COUNT - 1))])
+}
+
+async fn storm_to_a_stalled_reader(context: Context) -> Outcome {
+    let mut stalled = join_small(&context, "stalled").await?;
     let mut witness = context.join_asking("witness", PRESENCE).await?;
     let mut anna = context.join_asking("anna", PRESENCE).await?;
     stalled.stop_reading();
-    let state = |number: usize| json!({"n": number, "pad": "x".repeat(4_000)});
-    for number in 0..COUNT {
-        anna.send_presence(&state(number));
-    }
-    let newest = BTreeMap::from([("anna".to_owned(), state(COUNT - 1))]);
+    let newest = storm(&mut anna);
     until_newest(&mut witness, newest.clone(), ids::PRESENCE_NEWEST)
         .await
         .map_err(|failure| failure.unless_late(ids::PRESENCE_NEVER_SLOW))?;
@@ -190,20 +201,13 @@ async fn storm_to_a_stalled_reader(context: Context) -> Outcome {
 /// The client `anna` has two connections. One does not read while the other, `bo` and a guest show
 /// something, and then shows something itself.
 async fn waiting_for_a_twin(context: Context) -> Outcome {
-    const COUNT: usize = 2_000;
-    let mut stalled = context.connect_with("stalled", Buffers::Small).await?;
-    let ask = Ask::of(PRESENCE);
-    stalled.hello_asking(context.doc_id(), "anna", &ask);
-    stalled.expect_joined_asking(&ask).await?;
+    let mut stalled = join_small(&context, "anna").await?;
     let mut witness = context.join_asking("witness", PRESENCE).await?;
     let mut bo = context.join_asking("bo", PRESENCE).await?;
     stalled.stop_reading();
-    let state = |number: usize| json!({"n": number, "pad": "x".repeat(4_000)});
-    for number in 0..COUNT {
-        bo.send_presence(&state(number));
-    }
-    let newest = BTreeMap::from([("bo".to_owned(), state(COUNT - 1))]);
+    let newest = storm(&mut bo);
     until_newest(&mut witness, newest, ids::PRESENCE_NEWEST).await?;
+    let ask = Ask::of(PRESENCE);
     let mut twin = context.reconnect_asking("twin", "anna", &ask).await?;
     twin.expect_resync(ids::SYNC_ZERO).await?;
     twin.expect_snapshot().await?;

@@ -87,8 +87,8 @@ async fn beside_a_stalled_reader(context: Context) -> Outcome {
 }
 
 async fn of_one_behind(context: Context) -> Outcome {
-    // Less than the 1 MiB that may wait (`slow.floor`), and more than systems take off a server's hands at
-    // once.
+    // Less than the 1 MiB that may wait (`slow.floor`), and enough that something waits in a server whose
+    // own buffers are small.
     const BEHIND: usize = 3 * slow::MIB / 4;
     let mut behind = slow::join_small(&context, "behind").await?;
     let mut writer = slow::Writer::join(&context).await?;

@@ -1,7 +1,5 @@
 //! The top of a page: each implementation with its verdict, and where to begin.
 
-use std::collections::HashSet;
-
 use collab_spec::profile::Profile;
 use collab_spec::report::{CaseReport, Report, ServerExit, Verdict};
 use collab_spec::requirement::{self, Requirement};
@@ -44,7 +42,7 @@ fn card(column: &Column<'_>) -> Markup {
     html! {
         section class={ "card " (class) } {
             h2 { (column.name) }
-            p.verdict { span class={ "mark " (class) } { span aria-hidden="true" { (sign) } " " (verdict(report)) } }
+            p.verdict { span class={ "mark " (class) } { span aria-hidden="true" { (sign) } " " (verdict(column)) } }
             p { (outcome(report)) "." }
             ul.counts { @for (verdict, number) in counts(report) {
                 @if number > 0 { li { (number) " " (Mark::of(Some(verdict)).full()) } }
@@ -64,10 +62,10 @@ fn card(column: &Column<'_>) -> Markup {
     }
 }
 
-fn verdict(report: &Report) -> &'static str {
-    match standing(report) {
-        Standing::Passed if is_partial(report) => "right as far as played",
-        Standing::Warned if is_partial(report) => "warnings as far as played",
+fn verdict(column: &Column<'_>) -> &'static str {
+    match standing(column.report) {
+        Standing::Passed if is_partial(column) => "right as far as played",
+        Standing::Warned if is_partial(column) => "warnings as far as played",
         Standing::Passed => "conforms",
         Standing::Warned => "conforms, with warnings",
         Standing::Failed => "does not conform",
@@ -77,16 +75,12 @@ fn verdict(report: &Report) -> &'static str {
 
 /// Whether cases were left out, by a filter or by a file of scenarios: the report does not speak of every
 /// requirement of what the server offers.
-fn is_partial(report: &Report) -> bool {
-    let told: HashSet<&str> = report
-        .requirements
-        .iter()
-        .map(|told| told.id.as_str())
-        .collect();
+fn is_partial(column: &Column<'_>) -> bool {
+    let offered = &column.report.profiles;
     let is_due =
-        |due: &&Requirement| due.profile == Profile::Core || report.profiles.contains(&due.profile);
+        |due: &&Requirement| due.profile == Profile::Core || offered.contains(&due.profile);
     let mut due = requirement::requirements().iter().filter(is_due);
-    due.any(|due| !told.contains(due.id.as_str()))
+    due.any(|due| column.verdict(&due.id).is_none())
 }
 
 fn counts(report: &Report) -> [(Verdict, usize); 6] {
