@@ -446,23 +446,25 @@ impl Client {
     ///
     /// Errors: a breach of `requirement` where the server does not read in time.
     pub async fn flush(&mut self, requirement: &str) -> Outcome {
-        let within = self.context.patience().min(self.context.left());
         let since = self.context.recorder().now();
-        tokio::time::timeout(within, self.wire.flushed())
-            .await
-            .map_err(|_| {
-                Failure::breach(
-                    requirement,
-                    format!(
-                        "the server has not read what {} sent in {within:.1?}, awaited since {:.3} s",
-                        self.name,
-                        since.as_secs_f64()
-                    ),
-                )
-                .expected("that the server reads on")
-                .got(self.instead())
-                .timed_out()
-            })
+        let flushed = self.context.wait(self.wire.flushed()).await;
+        flushed.map_err(|vain| {
+            if vain.is_out_of_time {
+                return self.context.out_of_time();
+            }
+            Failure::breach(
+                requirement,
+                format!(
+                    "the server has not read what {} sent in {:.1?}, awaited since {:.3} s",
+                    self.name,
+                    vain.waited,
+                    since.as_secs_f64()
+                ),
+            )
+            .expected("that the server reads on")
+            .got(self.instead())
+            .timed_out()
+        })
     }
 
     /// Why something that was sent did not go to the socket, where that happened.

@@ -3,6 +3,7 @@
 mod server;
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,13 +13,14 @@ use collab_spec::report::Measurement;
 use serde_json::Value;
 
 use crate::client::{Ask, Client};
-use crate::dial::OpenError;
+use crate::dial::{self, OpenError};
 use crate::exec::Instance;
 use crate::http;
 use crate::ids;
 use crate::outcome::{Failure, Outcome};
 use crate::proxy::Proxy;
 use crate::recorder::Recorder;
+use crate::strain::strain;
 use crate::target::Target;
 use crate::trace::{Trace, What};
 use crate::wire::{Buffers, Outgoing, Phase, Wire};
@@ -73,6 +75,15 @@ struct Inner {
     proxy: Mutex<Option<Arc<Proxy>>>,
 }
 
+/// A wait that brought nothing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InVain {
+    /// How long it was.
+    pub(crate) waited: Duration,
+    /// Whether it ended early, since the time of the whole case was over.
+    pub(crate) is_out_of_time: bool,
+}
+
 impl Context {
     /// Surroundings with a document that no one else uses. `scale` multiplies every deadline.
     pub fn new(target: Arc<Target>, scale: f64) -> Self {
@@ -124,13 +135,46 @@ impl Context {
         &self.inner.doc_id
     }
 
-    /// How long one wait may take.
+    /// How long one wait may take on a machine that has the time.
     pub fn patience(&self) -> Duration {
-        let haste = match lock(&self.inner.proxy).is_some() {
+        let haste = match self.is_hasty() {
             true => HASTE,
             false => 1.0,
         };
         self.scaled(PATIENCE).mul_f64(haste)
+    }
+
+    /// Waits for something of the server's, for as long as one wait may take; where the machine is short
+    /// of processors, for as much longer as it is short of them.
+    ///
+    /// Errors: it did not come.
+    pub(crate) async fn wait<T>(&self, awaited: impl Future<Output = T>) -> Result<T, InVain> {
+        let mut awaited = pin!(awaited);
+        let begun = Instant::now();
+        let mut within = self.patience();
+        loop {
+            let until = (begun + within).min(self.inner.ends);
+            if let Ok(came) = tokio::time::timeout_at(until.into(), &mut awaited).await {
+                return Ok(came);
+            }
+            let is_out_of_time = until < begun + within;
+            let longer = match is_out_of_time || self.is_hasty() {
+                true => within,
+                false => self.patience().mul_f64(strain().await),
+            };
+            if longer <= within {
+                return Err(InVain {
+                    waited: begun.elapsed(),
+                    is_out_of_time,
+                });
+            }
+            within = longer;
+        }
+    }
+
+    /// Whether what is waited for may have been swallowed on its way.
+    fn is_hasty(&self) -> bool {
+        lock(&self.inner.proxy).is_some()
     }
 
     /// Lets later connections go through a proxy that may harm them. Waits are shorter from now on, since
@@ -240,8 +284,18 @@ impl Context {
         buffers: Buffers,
     ) -> Result<Client, OpenError> {
         let recorder = Arc::clone(&self.inner.recorder);
-        let within = self.patience().min(self.left());
-        let (wire, inbox) = Wire::open(target, name, buffers, recorder, within).await?;
+        let dialling = dial::dial(target, buffers.receive_bytes());
+        let stream = self.wait(dialling).await.map_err(|vain| {
+            let within = vain.waited;
+            OpenError::NoConnection(format!("no connection within {within:.1?}"))
+        })??;
+        let opening = Wire::open(target, stream, name, buffers, recorder);
+        let (wire, inbox) = self.wait(opening).await.map_err(|vain| {
+            let within = vain.waited;
+            OpenError::NoWebSocket(format!(
+                "the server took the TCP connection, but did not answer the WebSocket handshake within {within:.1?}"
+            ))
+        })??;
         let wire = Arc::new(wire);
         self.wires().push(Arc::clone(&wire));
         let name = self.recorder().name(wire.connection());

@@ -23,6 +23,7 @@ use collab_spec::report::{ExitReason, ServerExit, ServerReport};
 use tokio::net::TcpStream;
 use tokio::process::Command;
 
+use crate::dial;
 use crate::http;
 use crate::proxy::{Plan, Proxy};
 use crate::recorder::Recorder;
@@ -537,13 +538,16 @@ async fn answers(target: &Target) -> bool {
         return true;
     }
     let recorder = Arc::new(Recorder::new("ready"));
-    let opened = Wire::open(target, "ready", Buffers::Usual, recorder, ATTEMPT).await;
-    match opened {
-        Ok((wire, _inbox)) => {
+    let opening = async {
+        let stream = dial::dial(target, None).await?;
+        Wire::open(target, stream, "ready", Buffers::Usual, recorder).await
+    };
+    match tokio::time::timeout(ATTEMPT, opening).await {
+        Ok(Ok((wire, _inbox))) => {
             wire.abandon().await;
             true
         }
-        Err(_) => false,
+        _ => false,
     }
 }
 

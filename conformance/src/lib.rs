@@ -34,6 +34,7 @@ pub mod proxy;
 pub mod recorder;
 pub mod report;
 pub mod runner;
+mod strain;
 pub mod target;
 pub mod trace;
 pub mod validate;

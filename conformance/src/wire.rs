@@ -8,7 +8,6 @@
 //! Deliberately absent: what a message means, and deadlines other than that of opening.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -24,7 +23,7 @@ use tokio_tungstenite::tungstenite::protocol::{Message, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Error};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-use crate::dial::{self, OpenError, Stream};
+use crate::dial::{OpenError, Stream};
 use crate::recorder::Recorder;
 use crate::target::Target;
 use crate::trace::{Connection, Received, What};
@@ -43,7 +42,7 @@ pub enum Buffers {
 }
 
 impl Buffers {
-    fn receive_bytes(self) -> Option<u32> {
+    pub(crate) fn receive_bytes(self) -> Option<u32> {
         (self == Self::Small).then_some(4 * 1024)
     }
 
@@ -138,32 +137,23 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// Opens a WebSocket within a time, and names it in the trace.
+    /// Opens a WebSocket on a connection, and names it in the trace.
     ///
-    /// Errors: where no connection comes about, or no WebSocket on it.
-    pub async fn open(
+    /// Errors: where the server grants none.
+    pub(crate) async fn open(
         target: &Target,
+        stream: Stream,
         name: &str,
         buffers: Buffers,
         recorder: Arc<Recorder>,
-        within: Duration,
     ) -> Result<(Self, Inbox), OpenError> {
-        let deadline = tokio::time::Instant::now() + within;
-        let stream = tokio::time::timeout_at(deadline, dial::dial(target, buffers.receive_bytes()))
-            .await
-            .map_err(|_| OpenError::NoConnection(format!("no connection within {within:.1?}")))??;
         let config = WebSocketConfig::default()
             .max_message_size(None)
             .max_frame_size(None)
             .read_buffer_size(buffers.read_bytes());
         let handshake = client_async_with_config(request(target)?, stream, Some(config));
-        let (socket, _response) = tokio::time::timeout_at(deadline, handshake)
+        let (socket, _response) = handshake
             .await
-            .map_err(|_| {
-                OpenError::NoWebSocket(format!(
-                    "the server took the TCP connection, but did not answer the WebSocket handshake within {within:.1?}"
-                ))
-            })?
             .map_err(|error| OpenError::NoWebSocket(handshake_words(&error)))?;
         let connection = recorder.add_connection(name);
         recorder.record(Some(connection), What::Opened);

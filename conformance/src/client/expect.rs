@@ -446,9 +446,7 @@ impl Client {
         if let Some(end) = &self.ended {
             return Ok(end.clone());
         }
-        let patience = self.context.patience();
-        let within = patience.min(self.context.left());
-        match tokio::time::timeout(within, self.inbox.recv()).await {
+        match self.context.wait(self.inbox.recv()).await {
             Ok(Some(incoming)) => {
                 if matches!(incoming.what, Arrival::End { .. }) {
                     self.ended = Some(incoming.clone());
@@ -459,14 +457,15 @@ impl Client {
                 "{} waits after its own end",
                 self.name
             ))),
-            Err(_) if within < patience => Err(self.context.out_of_time()),
-            Err(_) => {
+            Err(vain) if vain.is_out_of_time => Err(self.context.out_of_time()),
+            Err(vain) => {
                 let got = self.instead();
                 Err(Failure::breach(
                     requirement,
                     format!(
-                        "nothing came on {} in {within:.1?}, awaited since {:.3} s",
+                        "nothing came on {} in {:.1?}, awaited since {:.3} s",
                         self.name,
+                        vain.waited,
                         since.as_secs_f64()
                     ),
                 )

@@ -1,5 +1,5 @@
-//! A command in a process group of its own, so that all that it starts ends with it. The only user of
-//! `rustix`, beside `memory`.
+//! A command in a process group of its own, so that all that it starts ends with it. With
+//! `memory` and `strain`, the only user of `rustix`.
 
 use std::io;
 use std::process::{ExitStatus, Stdio};

@@ -113,6 +113,9 @@ pub struct Figures {
     pub generator: Option<Generator>,
 }
 
+/// The parts of all that are looked at, for a curve.
+const PARTS: [f64; 10] = [0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 0.9999];
+
 /// Percentiles, in milliseconds.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Latencies {
@@ -126,6 +129,8 @@ pub struct Latencies {
     pub p99_9: f64,
     /// The greatest.
     pub max: f64,
+    /// More of them: which part of all took no longer, and how long that is.
+    pub percentiles: [(f64, f64); PARTS.len()],
 }
 
 impl Latencies {
@@ -137,6 +142,7 @@ impl Latencies {
             p99: millis(histogram.value_at_quantile(0.99)),
             p99_9: millis(histogram.value_at_quantile(0.999)),
             max: millis(histogram.max()),
+            percentiles: PARTS.map(|part| (part, millis(histogram.value_at_quantile(part)))),
         }
     }
 

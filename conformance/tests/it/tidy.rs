@@ -92,7 +92,7 @@ fn each_library_stays_in_its_file() {
     assert_only("conformance", "indicatif", &["progress.rs"]);
     assert_only("conformance", "anstream", &["paint.rs"]);
     assert_only("conformance", "tokio_rustls", &["dial.rs", "target.rs"]);
-    let rustix = ["exec/process.rs", "exec/memory.rs"];
+    let rustix = ["exec/process.rs", "exec/memory.rs", "strain.rs"];
     assert_only("conformance", "rustix", &rustix);
     let page = "report/html";
     let drawn = ["diff.rs", "tree/draw.rs"].map(|file| format!("{page}/{file}"));
