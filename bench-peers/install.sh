@@ -7,3 +7,4 @@ for folder in yjs sharedb; do
 done
 python3 -m venv pycrdt/venv
 pycrdt/venv/bin/pip install --quiet --requirement pycrdt/requirements.txt
+cargo install --quiet --locked --root y-sweet y-sweet@0.9.1

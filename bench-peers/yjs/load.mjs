@@ -1,4 +1,4 @@
-// A load of Yjs clients, each with one edit under way: node load.mjs URL DOCS CLIENTS SECS [hocuspocus]
+// A load of Yjs clients: node load.mjs URL DOCS CLIENTS SECS RATE|0 [hocuspocus|y-sweet]
 //
 // Each client types into a document of its own making and sends the update. What comes is counted, not
 // applied, so the load is lighter than real clients are.
@@ -6,9 +6,9 @@ import WebSocket from "ws";
 import * as Y from "yjs";
 import * as encoding from "lib0/encoding";
 
-import { measure, tally } from "../measure.mjs";
+import { measure, tally, Typist } from "../measure.mjs";
 
-const [url, docs, clients, secs, kind] = process.argv.slice(2);
+const [url, docs, clients, secs, rate, kind] = process.argv.slice(2);
 const named = kind === "hocuspocus";
 
 function message(name, write) {
@@ -20,20 +20,19 @@ function message(name, write) {
 
 function client(name) {
   return new Promise((joined) => {
-    const socket = new WebSocket(named ? url : `${url}/${name}`);
+    const path = { hocuspocus: "", "y-sweet": `/d/${name}/ws/${name}` }[kind] ?? `/${name}`;
+    const socket = new WebSocket(url + path);
     const doc = new Y.Doc(), text = doc.getText("text");
-    let sent, from, waiting = false;
+    let sent;
     doc.on("update", (update) => {
       sent = Buffer.from(update);
-      from = performance.now();
-      waiting = true;
       socket.send(message(name, (encoder) => {
         encoding.writeVarUint(encoder, 0);
         encoding.writeVarUint(encoder, 2);
         encoding.writeVarUint8Array(encoder, update);
       }));
     });
-    const type = () => text.insert(text.length, "a");
+    const typist = new Typist(() => text.insert(text.length, "a"));
     socket.on("open", () => {
       if (named) {
         socket.send(message(name, (encoder) => {
@@ -52,7 +51,7 @@ function client(name) {
     socket.on("message", (data) => {
       if (!isJoined) {
         isJoined = true;
-        joined(type);
+        joined(typist);
         return;
       }
       let isOwn;
@@ -64,16 +63,12 @@ function client(name) {
       } else {
         if (data[0] !== 0 || data[1] !== 2) return;
         if (tally.counting) tally.echoes += 1;
-        isOwn = waiting && data.subarray(data.length - sent.length).equals(sent);
+        isOwn = sent && data.subarray(data.length - sent.length).equals(sent);
       }
-      if (waiting && isOwn) {
-        waiting = false;
-        if (tally.counting) tally.latencies.push(performance.now() - from);
-        if (!tally.ended) type();
-      }
+      if (isOwn) typist.answered();
     });
     socket.on("error", () => { tally.errors += 1; });
   });
 }
 
-await measure(client, docs, clients, secs);
+await measure(client, docs, clients, secs, rate);

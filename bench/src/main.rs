@@ -1,14 +1,21 @@
 //! Measures the reference's text engine beside its peers.
 //!
-//! `collab-bench peers [--rounds N] [--edits N] [--only NAME]`: every engine on the same edits.
-//! `collab-bench shapes [--rounds N] [--most N]`: this engine against size and hard shapes.
+//! `collab-bench peers [--trace FILE] [--rounds N] [--edits N] [--only NAME]`: every engine on the same edits.
+//! `collab-bench shapes [--rounds N] [--most N] [--svg FILE]`: this engine against size and hard shapes.
+//! `collab-bench latency FILE.json FOLDER`: the curves of `bench-peers/table.py --json`, as SVG.
 
+mod latency;
 mod measure;
 mod peers;
+mod plot;
 mod session;
 mod shapes;
 mod side_by_side;
 mod trace;
+
+use std::path::Path;
+
+use trace::Trace;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -21,15 +28,38 @@ fn main() {
     };
     match arguments.first().map(String::as_str) {
         Some("peers") => side_by_side::run(
+            &trace(value("--trace")),
             number("--rounds", 5),
             number("--edits", usize::MAX),
             value("--only").as_deref(),
         ),
-        Some("shapes") => shapes::run(number("--rounds", 3), number("--most", 1_000_000) as u64),
+        Some("shapes") => shapes::run(
+            number("--rounds", 3),
+            number("--most", 1_000_000) as u64,
+            value("--svg").as_deref().map(Path::new),
+        ),
+        Some("latency") if arguments.len() == 3 => {
+            let [file, folder] = [1, 2].map(|at| Path::new(&arguments[at]));
+            if let Err(error) = latency::run(file, folder) {
+                eprintln!("{} can't be drawn: {error}", file.display());
+                std::process::exit(1);
+            }
+        }
         _ => {
-            eprintln!("collab-bench peers [--rounds N] [--edits N] [--only NAME]");
-            eprintln!("collab-bench shapes [--rounds N] [--most N]");
+            eprintln!("collab-bench peers [--trace FILE] [--rounds N] [--edits N] [--only NAME]");
+            eprintln!("collab-bench shapes [--rounds N] [--most N] [--svg FILE]");
+            eprintln!("collab-bench latency FILE.json FOLDER");
             std::process::exit(2);
         }
     }
+}
+
+fn trace(path: Option<String>) -> Trace {
+    let Some(path) = path else {
+        return Trace::automerge_paper();
+    };
+    Trace::read(Path::new(&path)).unwrap_or_else(|error| {
+        eprintln!("{path} can't be read as a trace: {error}");
+        std::process::exit(2);
+    })
 }

@@ -1,5 +1,6 @@
 //! This engine alone: cost against size, and shapes that are meant to hurt.
 
+use std::path::Path;
 use std::time::Duration;
 
 use collab_reference::text::Text;
@@ -9,6 +10,7 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 
 use crate::measure::{median, memory, time};
+use crate::plot::{Frame, Line, draw};
 use crate::trace::{id, insert, name};
 
 type Shape = (&'static str, fn(u64) -> Vec<Op>);
@@ -70,8 +72,10 @@ fn integrated(ops: &[Op]) -> Text {
     text
 }
 
-/// Nanoseconds an op against the number of ops, and bytes an element at the greatest.
-pub fn run(rounds: usize, most: u64) {
+/// Nanoseconds an op against the number of ops, and bytes an element at the greatest; also drawn, where a
+/// file is given.
+pub fn run(rounds: usize, most: u64, drawing: Option<&Path>) {
+    let mut lines = Vec::new();
     let sizes: Vec<u64> = (4..=7)
         .map(|power| 10u64.pow(power))
         .filter(|&it| it <= most)
@@ -82,6 +86,7 @@ pub fn run(rounds: usize, most: u64) {
     println!("|---|{}--:|", "--:|".repeat(sizes.len()));
     for (shape, make) in SHAPES {
         let mut cells = Vec::new();
+        let mut points = Vec::new();
         let mut held = 0;
         for &size in &sizes {
             let ops = make(size);
@@ -93,9 +98,23 @@ pub fn run(rounds: usize, most: u64) {
                 })
                 .collect();
             let median = median(times).unwrap_or_default();
-            cells.push(format!("{:.0}", median.as_nanos() as f64 / size as f64));
+            let nanos = median.as_nanos() as f64 / size as f64;
+            cells.push(format!("{nanos:.0}"));
+            points.push((size as f64, nanos));
             held = memory(|| integrated(&ops)).0 as u64 / size;
         }
         println!("| {shape} | {} | {held} |", cells.join(" | "));
+        let name = shape.to_owned();
+        lines.push(Line { name, points });
+    }
+    if let Some(path) = drawing {
+        let frame = Frame {
+            title: "This engine: cost against size".to_owned(),
+            across: "ops in the document",
+            up: "ns an op",
+            words: |ops| format!("{ops}"),
+        };
+        draw(path, &frame, &lines).expect("it can be drawn");
+        println!("\n{}", path.display());
     }
 }

@@ -45,13 +45,13 @@ struct Bench {
     sizes: Option<[usize; 3]>,
 }
 
-/// Runs all, and prints the tables. `most` cuts the trace short.
-pub fn run(rounds: usize, most: usize, only: Option<&str>) {
-    let trace = Trace::automerge_paper();
+/// Runs all on a trace, and prints the tables. `most` cuts the trace short.
+pub fn run(trace: &Trace, rounds: usize, most: usize, only: Option<&str>) {
     let mut edits = trace.singles();
+    let is_whole = edits.len() <= most;
     edits.truncate(most);
     let text = text_of(&edits);
-    if edits.len() == trace.edits.len() {
+    if is_whole {
         assert_eq!(text, trace.text);
     }
     let keys = (edits.len() / 8).min(4_000);

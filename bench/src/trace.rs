@@ -1,7 +1,7 @@
 //! Edits by position, and what replicas of this protocol make of them.
 
-use std::io::Read;
-use std::path::PathBuf;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use collab_spec::id::{ElementId, Integer, Name, ParentId};
@@ -24,6 +24,9 @@ pub struct Trace {
     pub text: String,
 }
 
+/// How a packed file begins.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct File {
@@ -40,22 +43,28 @@ impl Trace {
     /// The trace automerge-paper: the typing of a paper by Martin Kleppmann, 182,315 inserts and
     /// 77,463 deletes of one character. The sources of the crate `loro-internal` hold it.
     pub fn automerge_paper() -> Self {
-        let packed = std::fs::read(loro_internal().join("benches/automerge-paper.json.gz"));
-        let mut json = String::new();
-        GzDecoder::new(&packed.expect("the crate has the trace")[..])
-            .read_to_string(&mut json)
-            .expect("it is packed with gzip");
-        let file: File = serde_json::from_str(&json).expect("it is a trace");
+        Self::read(&loro_internal().join("benches/automerge-paper.json.gz"))
+            .expect("the crate has the trace")
+    }
+
+    /// A trace of one author, in the form of the published `editing-traces`, packed with gzip or not.
+    pub fn read(path: &Path) -> io::Result<Self> {
+        let mut json = std::fs::read(path)?;
+        if json.starts_with(&GZIP) {
+            let packed = std::mem::take(&mut json);
+            GzDecoder::new(&packed[..]).read_to_end(&mut json)?;
+        }
+        let file: File = serde_json::from_slice(&json)?;
         let patches = file.txns.into_iter().flat_map(|it| it.patches);
         let edits = patches.map(|(at, deleted, inserted)| Edit {
             at,
             deleted,
             inserted,
         });
-        Self {
+        Ok(Self {
             edits: edits.collect(),
             text: file.end_content,
-        }
+        })
     }
 
     /// The same, one character an edit.

@@ -10,10 +10,10 @@ mod home;
 mod line;
 mod memory;
 mod output;
+mod port;
 mod process;
 
 use std::fmt;
-use std::net::{Ipv4Addr, TcpListener};
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -31,6 +31,7 @@ use crate::target::{Target, TargetError};
 use crate::wire::{Buffers, Wire};
 use home::Home;
 use line::{Line, PORT};
+use port::Port;
 use process::{End, Process};
 
 /// How long a server may take to be ready, before it is scaled.
@@ -50,9 +51,6 @@ const ENDING: Duration = Duration::from_millis(500);
 
 /// How long one attempt to reach a server that may not be ready takes at most.
 const ATTEMPT: Duration = Duration::from_secs(2);
-
-/// The ports that servers are told to take: below those that systems give to outgoing connections.
-const PORTS: std::ops::Range<u16> = 20_000..32_768;
 
 /// How many lines of a server's output stand in a sentence about it.
 const SAID: usize = 20;
@@ -170,14 +168,16 @@ impl Exec {
 
     async fn start_in(self: &Arc<Self>, home: Option<Arc<Home>>) -> Result<Instance, StartError> {
         let port = match self.line.takes_port() {
-            true => Some(free_port().map_err(|why| failed(format!("no port is free: {why}")))?),
+            true => Some(Port::free().map_err(|why| failed(format!("no port is free: {why}")))?),
             false => None,
         };
+        let number = port.as_ref().map(Port::number);
         let dir = home.as_ref().map(|home| home.path());
-        let process = self.spawn(self.line.command(port, dir))?;
+        let process = self.spawn(self.line.command(number, dir))?;
         let mut instance = Instance {
             exec: Arc::clone(self),
             process,
+            _port: port,
             home,
             proxy: None,
             target: Arc::new(self.like.clone()),
@@ -189,13 +189,13 @@ impl Exec {
         let ready = tokio::select! {
             biased;
             _ = instance.process.ended() => Err(NotReady::Ended),
-            target = tokio::time::timeout(within, self.ready(&instance, port)) => {
+            target = tokio::time::timeout(within, self.ready(&instance, number)) => {
                 target.unwrap_or(Err(NotReady::Never(within)))
             }
         };
         let mut target = match ready {
             Ok(target) => target,
-            Err(why) => return Err(self.never_ready(instance, port, why).await),
+            Err(why) => return Err(self.never_ready(instance, number, why).await),
         };
         if let Some(plan) = &self.plan {
             let proxy = Proxy::start(&target.authority(), plan.clone()).await;
@@ -379,6 +379,8 @@ fn failed(sentence: String) -> StartError {
 pub struct Instance {
     exec: Arc<Exec>,
     process: Arc<Process>,
+    /// What it was told to listen on.
+    _port: Option<Port>,
     /// Where it keeps what it keeps.
     home: Option<Arc<Home>>,
     /// What stands before it; it ends with the instance.
@@ -549,19 +551,4 @@ async fn answers(target: &Target) -> bool {
         }
         _ => false,
     }
-}
-
-/// A port that nobody listens on.
-fn free_port() -> std::io::Result<u16> {
-    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
-    let mut candidates = std::iter::repeat_with(|| {
-        let random = crate::context::random();
-        PORTS.start + (random % u64::from(PORTS.end - PORTS.start)) as u16
-    });
-    if let Some(port) = candidates.by_ref().take(100).find(is_free) {
-        return Ok(port);
-    }
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-        .local_addr()?
-        .port())
 }

@@ -6,6 +6,7 @@
 //!
 //! Deliberately absent: pings of the server's own. A dead peer is found by its backlog or by TCP.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use collab_spec::close::CloseCode;
 use collab_spec::message::{ClientMessage, Hello, OpSubmission, PresenceUpdate, SingleOp};
+use futures_util::stream::FuturesUnordered;
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -216,20 +218,27 @@ async fn converse(
         let mut writer = Box::pin(write(&mut sink, seat, opening, &last));
         let mut writing = true;
         let end = {
-            let mut reader = Box::pin(read(&mut stream, seat, hello));
+            // Each is looked at only when it was woken itself, not with every echo.
+            let mut endings: FuturesUnordered<Pin<Box<dyn Future<Output = End> + Send + '_>>> =
+                FuturesUnordered::new();
+            endings.push(Box::pin(read(&mut stream, seat, hello)));
+            endings.push(Box::pin(async {
+                seat.signals().too_slow.notified().await;
+                End::Violated(Violation::TooSlow)
+            }));
+            endings.push(Box::pin(async {
+                told(&mut shutdown).await;
+                End::Shutdown
+            }));
             loop {
                 tokio::select! {
-                    end = &mut reader => break end,
+                    end = endings.next() => break end.unwrap_or(End::Gone),
                     _ = &mut writer, if writing => {
                         // The peer has stopped listening, but what it sent before is still handled
                         // (`session.sent-before-close`).
                         writing = false;
                         seat.stop_listening();
                     }
-                    () = seat.signals().too_slow.notified() => {
-                        break End::Violated(Violation::TooSlow);
-                    }
-                    () = told(&mut shutdown) => break End::Shutdown,
                 }
             }
         };
@@ -339,8 +348,12 @@ async fn write<W>(
 where
     W: Sink<Message, Error = Error> + Unpin,
 {
-    let mut batch = opening;
-    while !seat.has_taken(last.load(Relaxed)) || !batch.is_empty() {
+    let (mut batch, mut has_all) = (opening, false);
+    let is_over = || {
+        let last = last.load(Relaxed);
+        last != u64::MAX && seat.has_taken(last)
+    };
+    while !batch.is_empty() || !is_over() {
         // Without pongs before it, a batch always fits into the library's buffer.
         sink.flush().await?;
         let mut fed = 0;
@@ -357,13 +370,12 @@ where
         }
         sink.flush().await?;
         seat.progressed();
-        batch = seat.take();
-        if batch.is_empty() && last.load(Relaxed) == u64::MAX {
+        if has_all && last.load(Relaxed) == u64::MAX {
             seat.signals().wake.notified().await;
             // Whoever has something to submit now goes first, and all of it goes out in one write.
             tokio::task::yield_now().await;
-            batch = seat.take();
         }
+        (batch, has_all) = seat.take();
     }
     Ok(())
 }

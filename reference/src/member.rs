@@ -81,6 +81,13 @@ impl Member {
         self.waiting(echoed) > max_waiting / CROWDED_PART || self.answers.len() > MAX_ANSWERS
     }
 
+    /// Whether it has taken every echo up to `seq`, every private answer and all presence.
+    pub(crate) fn has_taken(&self, seq: u64) -> bool {
+        self.cursor >= seq
+            && self.answers.is_empty()
+            && self.inbox.as_ref().is_none_or(Inbox::is_empty)
+    }
+
     /// Takes an echo from the tail, as [`Member::pass`].
     pub(crate) fn pass_echo(&mut self, batch: &mut Batch, room: &Room, echo: &Echo) {
         let is_whole = *echo.seqs.start() == self.cursor + 1;

@@ -266,11 +266,7 @@ impl Seat {
     pub fn has_taken(&self, seq: u64) -> bool {
         let inner = self.room.lock();
         let member = inner.members.get(&self.member);
-        member.is_none_or(|member| {
-            member.cursor >= seq
-                && member.answers.is_empty()
-                && member.inbox.as_ref().is_none_or(Inbox::is_empty)
-        })
+        member.is_none_or(|member| member.has_taken(seq))
     }
 
     /// Shows a state of this connection's client to the others, or that it shows nothing any more.
@@ -314,17 +310,16 @@ impl Seat {
         }
     }
 
-    /// The next frames for this connection, none where it has all.
+    /// The next frames for this connection, and whether it has all then; where it has, its signal tells
+    /// of more.
     ///
     /// A private answer comes once the cursor has reached its seq (`submit.answer-order`).
-    pub fn take(&self) -> Vec<Bytes> {
-        let mut inner = self.room.lock();
-        let (frames, relieved) = inner.take(&self.room, self.member);
-        drop(inner);
-        if relieved {
+    pub fn take(&self) -> (Vec<Bytes>, bool) {
+        let taken = self.room.lock().take(&self.room, self.member);
+        if taken.relieves {
             self.room.relief.notify_waiters();
         }
-        frames
+        (taken.frames, taken.is_all)
     }
 
     /// Notes that the socket has taken something.
@@ -412,12 +407,16 @@ impl Inner {
         }
     }
 
-    fn take(&mut self, room: &Room, member: u64) -> (Vec<Bytes>, bool) {
+    fn take(&mut self, room: &Room, member: u64) -> Taken {
         let Some(member) = self.members.get_mut(&member) else {
-            return (Vec::new(), false);
+            return Taken {
+                frames: Vec::new(),
+                is_all: true,
+                relieves: false,
+            };
         };
         member.told = false;
-        let crowded = member.is_crowded(self.echoed, self.max_waiting);
+        let relieves = member.is_crowded(self.echoed, self.max_waiting);
         let mut batch = Batch::default();
         if member.cursor < self.tail_from {
             for logged in self.document.ops_since(member.cursor, BATCH_OPS) {
@@ -453,7 +452,11 @@ impl Inner {
                 .frames
                 .extend(inbox.take(&self.presence, &room.doc_id));
         }
-        (batch.frames, crowded)
+        Taken {
+            frames: batch.frames,
+            is_all: member.has_taken(self.document.head()),
+            relieves,
+        }
     }
 
     /// How long a sender has to wait before it looks again; nothing where it may go on.
@@ -471,6 +474,15 @@ impl Inner {
             })
             .max()
     }
+}
+
+/// What a writer has taken.
+struct Taken {
+    frames: Vec<Bytes>,
+    /// Nothing was left.
+    is_all: bool,
+    /// Senders may wait for this.
+    relieves: bool,
 }
 
 /// Source: `runs.limits`.
