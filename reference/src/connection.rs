@@ -6,12 +6,12 @@
 //!
 //! Deliberately absent: pings of the server's own. A dead peer is found by its backlog or by TCP.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use bytes::Bytes;
 use collab_spec::close::CloseCode;
 use collab_spec::message::{ClientMessage, Hello, OpSubmission, PresenceUpdate, SingleOp};
 use futures_util::stream::FuturesUnordered;
@@ -23,8 +23,6 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::protocol::frame::Frame;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tracing::{Instrument, debug, info, info_span};
@@ -35,23 +33,17 @@ use crate::hub::Hub;
 use crate::presence::State;
 use crate::profiles::Profiles;
 use crate::room::{self, Seat};
+use crate::socket::{Outgoing, Socket};
 use crate::violation::Violation;
 
-type WebSocket = WebSocketStream<TcpStream>;
+type WebSocket = WebSocketStream<Socket>;
 
 /// What one connection reads at a time; the library keeps this much for it even when idle,
 /// and clears it before each read.
 const READ_BUFFER_BYTES: usize = 4 << 10;
 
-/// What the library collects before it writes to the socket.
-const WRITE_BUFFER_BYTES: usize = 16 << 10;
-
-/// What may wait in the library's buffer; only the pongs for a peer that does not read pile up there.
+/// What may wait in the library's buffer: the pongs for a peer that does not read pile up there.
 const MAX_WRITE_BUFFER_BYTES: usize = 2 << 20;
-
-/// A longer message is sent in frames of so many bytes: the library moves what is left of a frame
-/// after every write, which is quadratic in the frame.
-const FRAGMENT_BYTES: usize = 256 << 10;
 
 /// How long what is queued may take to be sent before a close. Source: `close.flush`.
 const FLUSH_TIME: Duration = Duration::from_secs(5);
@@ -93,6 +85,8 @@ pub(crate) async fn run(
     mut shutdown: watch::Receiver<bool>,
 ) {
     let limits = Some(library_limits(hub.config()));
+    let outgoing = Outgoing::default();
+    let socket = Socket::new(socket, outgoing.clone());
     let mut ws = WebSocket::from_partially_read(socket, early, Role::Server, limits).await;
     let hello = tokio::select! {
         hello = receive_hello(&mut ws, hub.config()) => hello,
@@ -110,7 +104,8 @@ pub(crate) async fn run(
                     profiles = seat.profiles().names().join(","),
                     "joined"
                 );
-                let (ws, end) = converse(ws, &seat, opening, &hello, shutdown).await;
+                outgoing.extend(opening);
+                let (ws, end) = converse(ws, &outgoing, &seat, &hello, shutdown).await;
                 info!(?end, "left");
                 drop(seat);
                 drop(lease);
@@ -128,7 +123,7 @@ pub(crate) async fn run(
 fn library_limits(config: &Config) -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(WRITE_BUFFER_BYTES)
+        .write_buffer_size(0)
         .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)
         .max_message_size(Some(config.max_message_bytes))
         .max_frame_size(Some(config.max_message_bytes))
@@ -207,15 +202,15 @@ fn end_of(error: &Error) -> End {
 /// Reads and writes until something ends the conversation, then sends what is still queued.
 async fn converse(
     ws: WebSocket,
+    outgoing: &Outgoing,
     seat: &Seat,
-    opening: Vec<Bytes>,
     hello: &Hello,
     mut shutdown: watch::Receiver<bool>,
 ) -> (WebSocket, End) {
     let (mut sink, mut stream) = ws.split();
     let end = {
         let last = AtomicU64::new(u64::MAX);
-        let mut writer = Box::pin(write(&mut sink, seat, opening, &last));
+        let mut writer = Box::pin(write(&mut sink, outgoing, seat, &last));
         let mut writing = true;
         let end = {
             // Each is looked at only when it was woken itself, not with every echo.
@@ -337,65 +332,40 @@ fn show(seat: &Seat, hello: &Hello, update: &PresenceUpdate, text: &str) -> Resu
     Ok(())
 }
 
-/// Sends the opening, then whatever the room has for this connection; ends when all up to `last` is
-/// sent, or when the socket fails.
+/// Sends what is ready to go, then whatever the room has for this connection; ends when all up to `last`
+/// is sent, or when the socket fails.
 async fn write<W>(
     sink: &mut W,
+    outgoing: &Outgoing,
     seat: &Seat,
-    opening: Vec<Bytes>,
     last: &AtomicU64,
 ) -> Result<(), Error>
 where
     W: Sink<Message, Error = Error> + Unpin,
 {
-    let (mut batch, mut has_all) = (opening, false);
-    let is_over = || {
-        let last = last.load(Relaxed);
-        last != u64::MAX && seat.has_taken(last)
-    };
-    while !batch.is_empty() || !is_over() {
-        // Without pongs before it, a batch always fits into the library's buffer.
-        sink.flush().await?;
-        let mut fed = 0;
-        for message in batch {
-            for frame in frames(message) {
-                fed += frame.len();
-                sink.feed(frame).await?;
-                // Until the library's buffer is full, nothing goes to the socket.
-                if fed >= WRITE_BUFFER_BYTES {
-                    fed = 0;
-                    seat.progressed();
-                }
+    let winds_up = || last.load(Relaxed) != u64::MAX;
+    let mut has_all = false;
+    loop {
+        poll_fn(|cx| {
+            let flushed = sink.poll_flush_unpin(cx);
+            if outgoing.has_moved() {
+                seat.progressed();
             }
-        }
-        sink.flush().await?;
-        seat.progressed();
-        if has_all && last.load(Relaxed) == u64::MAX {
+            flushed
+        })
+        .await?;
+        if has_all && !winds_up() {
             seat.signals().wake.notified().await;
             // Whoever has something to submit now goes first, and all of it goes out in one write.
             tokio::task::yield_now().await;
         }
-        (batch, has_all) = seat.take();
-    }
-    Ok(())
-}
-
-/// A message as one text frame, or as several where it is long.
-fn frames(message: Bytes) -> impl Iterator<Item = Message> {
-    let mut rest = Some(message);
-    let mut kind = Data::Text;
-    std::iter::from_fn(move || {
-        let mut payload = rest.take()?;
-        if payload.len() > FRAGMENT_BYTES {
-            rest = Some(payload.split_off(FRAGMENT_BYTES));
+        let batch = seat.take();
+        if batch.frames.is_empty() && winds_up() && seat.has_taken(last.load(Relaxed)) {
+            return Ok(());
         }
-        let opcode = OpCode::Data(std::mem::replace(&mut kind, Data::Continue));
-        Some(Message::Frame(Frame::message(
-            payload,
-            opcode,
-            rest.is_none(),
-        )))
-    })
+        outgoing.extend(batch.frames);
+        has_all = batch.is_all;
+    }
 }
 
 /// Closes the connection as its end asks for, within [`CLOSE_TIME`].

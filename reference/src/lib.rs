@@ -9,6 +9,7 @@
 pub mod config;
 mod connection;
 pub mod document;
+mod frame;
 mod http;
 pub mod hub;
 pub mod log;
@@ -16,6 +17,7 @@ mod member;
 pub mod presence;
 pub mod profiles;
 pub mod room;
+mod socket;
 pub mod text;
 pub mod violation;
 

@@ -10,6 +10,7 @@ use std::sync::atomic::AtomicU64;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
+use crate::frame;
 use crate::log::LoggedOp;
 use crate::presence::Inbox;
 use crate::room::Room;
@@ -29,15 +30,19 @@ pub(crate) struct Echo {
     /// The seqs of the op, kept here too: many connections ask for them.
     pub(crate) seqs: RangeInclusive<u64>,
     pub(crate) frame: Bytes,
+    /// How long its text is.
+    pub(crate) bytes: usize,
 }
 
 impl Echo {
     pub(crate) fn new(logged: Arc<LoggedOp>, frame: Bytes) -> Self {
         let seqs = logged.after() + 1..=logged.server_seq;
+        let bytes = frame::text_bytes(&frame);
         Self {
             logged,
             seqs,
             frame,
+            bytes,
         }
     }
 }
@@ -92,7 +97,7 @@ impl Member {
     pub(crate) fn pass_echo(&mut self, batch: &mut Batch, room: &Room, echo: &Echo) {
         let is_whole = *echo.seqs.start() == self.cursor + 1;
         if is_whole && (self.runs || echo.seqs.start() == echo.seqs.end()) {
-            self.reach(*echo.seqs.end(), echo.frame.len());
+            self.reach(*echo.seqs.end(), echo.bytes);
             batch.push(echo.frame.clone());
         } else {
             self.pass(batch, room, &echo.logged, || echo.frame.clone());
@@ -120,7 +125,7 @@ impl Member {
         let seen = self.cursor - logged.after();
         if seen == 0 && (self.runs || logged.op.elements() == 1) {
             let whole = whole();
-            self.reach(logged.server_seq, whole.len());
+            self.reach(logged.server_seq, frame::text_bytes(&whole));
             batch.push(whole);
             return;
         }
@@ -137,7 +142,7 @@ impl Member {
             }
         }
         // However it was cut, it waited as the one echo (`slow.floor`).
-        self.reach(logged.server_seq, whole().len());
+        self.reach(logged.server_seq, frame::text_bytes(&whole()));
     }
 
     /// Moves the cursor to the end of an op whose echo has so many bytes.
@@ -160,6 +165,11 @@ impl Batch {
     pub(crate) fn push(&mut self, frame: Bytes) {
         self.bytes += frame.len();
         self.frames.push(frame);
+    }
+
+    /// Makes one of its frames.
+    pub(crate) fn join(&mut self) {
+        self.frames = vec![self.frames.concat().into()];
     }
 
     pub(crate) fn is_full(&self) -> bool {

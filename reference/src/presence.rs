@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::frame;
 use crate::violation::Violation;
 
 /// The longest state, in bytes of its compact JSON. Source: `presence.takes-4k`, `presence.too-big`.
@@ -111,7 +112,7 @@ pub fn update(doc_id: &Name, client_id: &Name, state: Option<&State>) -> Bytes {
         client_id: &'a Name,
         state: Option<&'a State>,
     }
-    encode(&Update {
+    frame::text(&Update {
         doc_id,
         client_id,
         state,
@@ -173,7 +174,7 @@ impl Presence {
             states: BTreeMap<&'a Name, &'a State>,
         }
         let states = self.clients.iter();
-        encode(&Snapshot {
+        frame::text(&Snapshot {
             doc_id,
             states: states.map(|(name, held)| (name, &held.state)).collect(),
         })
@@ -245,10 +246,4 @@ impl Inbox {
         }
         frames
     }
-}
-
-fn encode(message: &impl Serialize) -> Bytes {
-    serde_json::to_vec(message)
-        .expect("messages have string keys and no failing types")
-        .into()
 }

@@ -25,6 +25,7 @@ use tokio::sync::Notify;
 
 use crate::config::Config;
 use crate::document::{Accepted, Document, Submitted, Sync};
+use crate::frame;
 use crate::log::LoggedOp;
 pub use crate::member::Signals;
 use crate::member::{Batch, Echo, MAX_ANSWERS, Member};
@@ -70,6 +71,17 @@ struct Inner {
     tail_from: u64,
     /// The bytes of all echoes encoded since the room was opened.
     echoed: u64,
+    /// What the last who took several echoes took: those who wake together mostly lack the same.
+    joined: Option<Joined>,
+}
+
+/// Echoes, one behind the other.
+struct Joined {
+    /// The cursor before them, the head, and whether they are for those with the profile `runs`.
+    of: (u64, u64, bool),
+    frames: Bytes,
+    /// What they count as waiting.
+    bytes: u64,
 }
 
 /// A connection's place in a room; leaves the room when dropped.
@@ -80,6 +92,16 @@ pub struct Seat {
     profiles: Profiles,
     max_run: u64,
     signals: Arc<Signals>,
+}
+
+/// What a writer has taken.
+pub struct Taken {
+    /// Whole frames.
+    pub frames: Vec<Bytes>,
+    /// Nothing was left.
+    pub is_all: bool,
+    /// Senders may wait for this.
+    relieves: bool,
 }
 
 /// Why a `hello` is refused though its form is right, if it is.
@@ -105,6 +127,7 @@ impl Room {
             tail_bytes: 0,
             tail_from: head,
             echoed: 0,
+            joined: None,
         };
         Self {
             doc_id,
@@ -310,16 +333,15 @@ impl Seat {
         }
     }
 
-    /// The next frames for this connection, and whether it has all then; where it has, its signal tells
-    /// of more.
+    /// The next frames for this connection. Where that is all, its signal tells of more.
     ///
     /// A private answer comes once the cursor has reached its seq (`submit.answer-order`).
-    pub fn take(&self) -> (Vec<Bytes>, bool) {
+    pub fn take(&self) -> Taken {
         let taken = self.room.lock().take(&self.room, self.member);
         if taken.relieves {
             self.room.relief.notify_waiters();
         }
-        (taken.frames, taken.is_all)
+        taken
     }
 
     /// Notes that the socket has taken something.
@@ -366,7 +388,7 @@ impl Inner {
     /// Gives an echo to every member, and drops those for whom it is too much. Whether anyone has
     /// much to read then.
     fn publish(&mut self, echo: Echo) -> bool {
-        self.echoed += echo.frame.len() as u64;
+        self.echoed += echo.bytes as u64;
         self.tail_bytes += echo.frame.len();
         self.tail.push_back(echo);
         while self.tail_bytes > TAIL_BYTES
@@ -408,6 +430,7 @@ impl Inner {
     }
 
     fn take(&mut self, room: &Room, member: u64) -> Taken {
+        let is_shared = self.members.len() > 2;
         let Some(member) = self.members.get_mut(&member) else {
             return Taken {
                 frames: Vec::new(),
@@ -426,16 +449,36 @@ impl Inner {
                 }
             }
         }
-        if member.cursor >= self.tail_from {
-            // Most have read all but the last few.
-            let is_behind = |echo: &&Echo| *echo.seqs.end() > member.cursor;
-            let behind = self.tail.iter().rev().take_while(is_behind).count();
-            for echo in self.tail.range(self.tail.len() - behind..) {
-                if batch.is_full() {
-                    break;
-                }
-                member.pass_echo(&mut batch, room, echo);
+        let (after, head) = (member.cursor, self.document.head());
+        let of = (after, head, member.runs);
+        let is_live = batch.frames.is_empty() && after >= member.baseline;
+        match &self.joined {
+            Some(joined) if is_live && joined.of == of => {
+                member.cursor = head;
+                member.taken += joined.bytes;
+                batch.push(joined.frames.clone());
             }
+            _ if after >= self.tail_from => {
+                let taken = member.taken;
+                // Most have read all but the last few.
+                let is_behind = |echo: &&Echo| *echo.seqs.end() > after;
+                let behind = self.tail.iter().rev().take_while(is_behind).count();
+                for echo in self.tail.range(self.tail.len() - behind..) {
+                    if batch.is_full() {
+                        break;
+                    }
+                    member.pass_echo(&mut batch, room, echo);
+                }
+                if is_live && is_shared && member.cursor == head && batch.frames.len() > 1 {
+                    batch.join();
+                    self.joined = Some(Joined {
+                        of,
+                        frames: batch.frames[0].clone(),
+                        bytes: member.taken - taken,
+                    });
+                }
+            }
+            _ => {}
         }
         while let Some(&seq) = member.answers.front()
             && seq <= member.cursor
@@ -476,15 +519,6 @@ impl Inner {
     }
 }
 
-/// What a writer has taken.
-struct Taken {
-    frames: Vec<Bytes>,
-    /// Nothing was left.
-    is_all: bool,
-    /// Senders may wait for this.
-    relieves: bool,
-}
-
 /// Source: `runs.limits`.
 fn limits(config: &Config) -> Limits {
     let integer = |limit: u64| Integer::new(limit).expect("a limit is below 2^53");
@@ -499,7 +533,5 @@ fn on_wire(seq: u64) -> Integer {
 }
 
 fn encode(message: &ServerMessage) -> Bytes {
-    serde_json::to_vec(message)
-        .expect("messages have string keys and no failing types")
-        .into()
+    frame::text(message)
 }
