@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::client::{Data, Frame, Message, OpCode, Server, hello, submission};
-use crate::{ins, typed};
+use crate::{ins, run, typed};
 
 /// Text messages behind a `hello` for `doc` as `A`, and the close code that each gets.
 #[tokio::test]
@@ -201,4 +201,37 @@ async fn no_hello_in_time() {
         "{:?}",
         started.elapsed()
     );
+}
+
+/// Where the heads of frames grow: from 125 bytes to 126, and from 65,535 to 65,536.
+#[tokio::test]
+async fn messages_of_every_length_arrive_whole() {
+    let server = Server::start().await;
+    let empty = json!({"type":"resync","doc_id":"","server_seq":0,"full_text":""});
+    for length in 120..=130 {
+        let doc = "d".repeat(length - empty.to_string().len());
+        let mut reader = server.connect().await;
+        reader.hello(&doc, "A", 0).await;
+        assert_eq!(reader.next().await["type"], "hello_ack");
+        let resync = reader.next().await;
+        assert_eq!(resync.to_string().len(), length);
+        assert_eq!(resync["doc_id"], doc);
+    }
+    for length in 65_530..=65_540 {
+        let doc = format!("d{length}");
+        let around = json!({"type":"resync","doc_id":doc,"server_seq":10_000,"full_text":""});
+        let text = "x".repeat(length - around.to_string().len());
+        let (mut writer, _, _) = server.join_with(&doc, "A", &["runs"]).await;
+        writer
+            .op(&doc, "A", "m", &run((0, ""), (1, "A"), &text))
+            .await;
+        writer.next().await;
+        let mut reader = server.connect().await;
+        reader.hello(&doc, "B", 0).await;
+        assert_eq!(reader.next().await["type"], "hello_ack");
+        let resync = reader.next().await;
+        assert_eq!(resync.to_string().len(), length);
+        assert_eq!(resync["full_text"], text);
+    }
+    server.stop().await;
 }
