@@ -69,6 +69,8 @@ fn computed() -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
 
     #[test]
@@ -82,13 +84,17 @@ mod tests {
     #[test]
     fn more_threads_than_processors_are_a_strain() {
         let processors = std::thread::available_parallelism().unwrap().get();
-        let over = std::sync::atomic::AtomicBool::new(false);
+        let over = AtomicBool::new(false);
         let strain = std::thread::scope(|scope| {
             for _ in 0..4 * processors {
-                scope.spawn(|| while !over.load(std::sync::atomic::Ordering::Relaxed) {});
+                scope.spawn(|| {
+                    while !over.load(Ordering::Relaxed) {
+                        std::hint::spin_loop();
+                    }
+                });
             }
             let strains: Vec<f64> = (0..5).map(|_| sample()).collect();
-            over.store(true, std::sync::atomic::Ordering::Relaxed);
+            over.store(true, Ordering::Relaxed);
             strains.into_iter().fold(1.0, f64::max)
         });
         assert!(strain > 1.5, "{strain}");
