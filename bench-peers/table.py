@@ -156,7 +156,7 @@ def main():
                   f"| {median(lambda f: f['server_us']):.1f} | {median(lambda f: f['memory']) / 2**20:.0f} |",
                   flush=True)
         pace = f"{arguments.rate:g} ops a second" if arguments.rate else "one op under way each"
-        title = f"{docs} x {clients}, {pace}"
+        title = f"{docs} x {clients} clients, {pace}"
         curves.append({"title": title, "servers": {name: curve(played) for name, played in rounds.items() if played}})
     if arguments.json:
         pathlib.Path(arguments.json).write_text(json.dumps(curves) + "\n")

@@ -19,7 +19,9 @@ struct Played {
 pub fn run(file: &Path, folder: &Path) -> Result<(), Box<dyn Error>> {
     let tables: Vec<Played> = serde_json::from_slice(&std::fs::read(file)?)?;
     for table in tables {
-        let lines: Vec<Line> = table.servers.into_iter().map(line).collect();
+        let mut lines: Vec<Line> = table.servers.into_iter().map(line).collect();
+        // What it is about has the first colour.
+        lines.sort_by_key(|line| line.name != "reference");
         let path = folder.join(format!("latency-{}.svg", in_file_names(&table.title)));
         let frame = Frame {
             title: format!("From an op to its own echo: {}", table.title),

@@ -32,7 +32,10 @@ const COLOURS: [RGBColor; 8] = [
     RGBColor(140, 130, 20),
 ];
 
-const SIZE: (u32, u32) = (900, 560);
+const SIZE: (u32, u32) = (960, 520);
+
+/// Where the names begin, from the left.
+const NAMES: i32 = 740;
 
 /// Draws lines into a file.
 pub fn draw(path: &Path, frame: &Frame, lines: &[Line]) -> Result<(), Box<dyn Error>> {
@@ -45,9 +48,18 @@ pub fn draw(path: &Path, frame: &Frame, lines: &[Line]) -> Result<(), Box<dyn Er
     let ((left, right), (bottom, top)) = (of(|point| point.0), of(|point| point.1));
     let area = SVGBackend::new(path, SIZE).into_drawing_area();
     area.fill(&WHITE)?;
-    let mut chart = ChartBuilder::on(&area)
+    let (plot, names) = area.split_horizontally(NAMES);
+    for (at, line) in lines.iter().enumerate() {
+        let y = 60 + 22 * at as i32;
+        names.draw(&PathElement::new([(4, y), (24, y)], style(at)))?;
+        names.draw(&Circle::new((14, y), radius(at), style(at)))?;
+        let text = ("sans-serif", 14).into_font();
+        names.draw(&Text::new(line.name.clone(), (32, y - 8), text))?;
+    }
+    let mut chart = ChartBuilder::on(&plot)
         .caption(&frame.title, ("sans-serif", 20))
         .margin(12)
+        .margin_right(30)
         .x_label_area_size(44)
         .y_label_area_size(64)
         .build_cartesian_2d(
@@ -63,22 +75,18 @@ pub fn draw(path: &Path, frame: &Frame, lines: &[Line]) -> Result<(), Box<dyn Er
         .label_style(("sans-serif", 14))
         .draw()?;
     for (at, line) in lines.iter().enumerate() {
-        let style = COLOURS[at % COLOURS.len()].stroke_width(2);
-        // A second time round the colours, lines have larger points.
-        let radius = 3 + 2 * (at / COLOURS.len()) as u32;
         let points = line.points.iter().copied();
-        chart
-            .draw_series(LineSeries::new(points, style).point_size(radius))?
-            .label(&line.name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
+        chart.draw_series(LineSeries::new(points, style(at)).point_size(radius(at)))?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
-        .background_style(WHITE.mix(0.85))
-        .border_style(BLACK.mix(0.3))
-        .label_font(("sans-serif", 14))
-        .draw()?;
     area.present()?;
     Ok(())
+}
+
+fn style(at: usize) -> ShapeStyle {
+    COLOURS[at % COLOURS.len()].stroke_width(2)
+}
+
+/// A second time round the colours, lines have larger points.
+fn radius(at: usize) -> u32 {
+    3 + 2 * (at / COLOURS.len()) as u32
 }
