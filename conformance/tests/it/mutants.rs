@@ -14,6 +14,9 @@ use crate::toy::{Fault, Toy};
 /// How many faulty servers are tested at once.
 const SERVERS: usize = 4;
 
+/// How often a fault that costs time is looked for.
+const MEASUREMENTS: usize = 3;
+
 /// What came of a fault.
 #[derive(Debug, PartialEq)]
 enum Caught {
@@ -128,13 +131,32 @@ async fn without_a_fault_the_toy_passes() {
 async fn every_fault_is_named() {
     let _alone = crate::ALONE.lock().await;
     let all = case::all().unwrap();
-    let survivors: Vec<String> = futures_util::stream::iter(Fault::ALL)
-        .map(|&fault| {
+    let is_measured = |fault: &Fault| fault.requirement() == "slow.latency";
+    let (measured, others): (Vec<Fault>, Vec<Fault>) =
+        Fault::ALL.iter().partition(|it| is_measured(it));
+    let mut caught: Vec<(Fault, Caught)> = futures_util::stream::iter(others)
+        .map(|fault| {
             let all = &all;
             async move { (fault, hunt(fault, all).await) }
         })
         .buffer_unordered(SERVERS)
-        .filter_map(|(fault, caught)| async move {
+        .collect()
+        .await;
+    // Beside other servers, all is as late as they make it: these are played alone, and again where
+    // something else of the machine's came between.
+    for fault in measured {
+        let mut last = Caught::Never;
+        for _ in 0..MEASUREMENTS {
+            last = hunt(fault, &all).await;
+            if matches!(last, Caught::By(_)) {
+                break;
+            }
+        }
+        caught.push((fault, last));
+    }
+    let survivors: Vec<String> = caught
+        .into_iter()
+        .filter_map(|(fault, caught)| {
             (!matches!(caught, Caught::By(_))).then(|| {
                 format!(
                     "{fault:?}: {}\n  must be named: {}\n  {caught:?}",
@@ -143,8 +165,7 @@ async fn every_fault_is_named() {
                 )
             })
         })
-        .collect()
-        .await;
+        .collect();
     assert!(
         survivors.is_empty(),
         "{} of {} faults are not named:\n{}",
