@@ -497,7 +497,7 @@ impl Inner {
         }
         Taken {
             frames: batch.frames,
-            is_all: member.has_taken(self.document.head()),
+            is_all: member.has_taken(head),
             relieves,
         }
     }

@@ -210,10 +210,7 @@ async fn messages_of_every_length_arrive_whole() {
     let empty = json!({"type":"resync","doc_id":"","server_seq":0,"full_text":""});
     for length in 120..=130 {
         let doc = "d".repeat(length - empty.to_string().len());
-        let mut reader = server.connect().await;
-        reader.hello(&doc, "A", 0).await;
-        assert_eq!(reader.next().await["type"], "hello_ack");
-        let resync = reader.next().await;
+        let (_, _, resync) = server.join_with(&doc, "A", &[]).await;
         assert_eq!(resync.to_string().len(), length);
         assert_eq!(resync["doc_id"], doc);
     }
@@ -226,10 +223,7 @@ async fn messages_of_every_length_arrive_whole() {
             .op(&doc, "A", "m", &run((0, ""), (1, "A"), &text))
             .await;
         writer.next().await;
-        let mut reader = server.connect().await;
-        reader.hello(&doc, "B", 0).await;
-        assert_eq!(reader.next().await["type"], "hello_ack");
-        let resync = reader.next().await;
+        let (_, _, resync) = server.join_with(&doc, "B", &[]).await;
         assert_eq!(resync.to_string().len(), length);
         assert_eq!(resync["full_text"], text);
     }
