@@ -17,7 +17,7 @@ use collab_spec::message::{
 use collab_spec::profile::Profile;
 use serde_json::{Value, json};
 
-use crate::context::Context;
+use crate::context::{Context, InVain};
 use crate::ids;
 use crate::outcome::{Failure, Outcome};
 use crate::trace::{Received, What};
@@ -449,15 +449,15 @@ impl Client {
         let since = self.context.recorder().now();
         let flushed = self.context.wait(self.wire.flushed()).await;
         flushed.map_err(|vain| {
-            if vain.is_out_of_time {
+            let InVain::Patience(waited) = vain else {
                 return self.context.out_of_time();
-            }
+            };
             Failure::breach(
                 requirement,
                 format!(
                     "the server has not read what {} sent in {:.1?}, awaited since {:.3} s",
                     self.name,
-                    vain.waited,
+                    waited,
                     since.as_secs_f64()
                 ),
             )

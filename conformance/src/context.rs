@@ -77,11 +77,11 @@ struct Inner {
 
 /// A wait that brought nothing.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct InVain {
-    /// How long it was.
-    pub(crate) waited: Duration,
-    /// Whether it ended early, since the time of the whole case was over.
-    pub(crate) is_out_of_time: bool,
+pub(crate) enum InVain {
+    /// It has lasted as long as one wait may.
+    Patience(Duration),
+    /// It ended early, since the time of the whole case was over: nothing is said of the server.
+    OutOfTime,
 }
 
 impl Context {
@@ -157,16 +157,15 @@ impl Context {
             if let Ok(came) = tokio::time::timeout_at(until.into(), &mut awaited).await {
                 return Ok(came);
             }
-            let is_out_of_time = until < begun + within;
-            let longer = match is_out_of_time || self.is_hasty() {
+            if until < begun + within {
+                return Err(InVain::OutOfTime);
+            }
+            let longer = match self.is_hasty() {
                 true => within,
                 false => self.patience().mul_f64(strain().await),
             };
             if longer <= within {
-                return Err(InVain {
-                    waited: begun.elapsed(),
-                    is_out_of_time,
-                });
+                return Err(InVain::Patience(begun.elapsed()));
             }
             within = longer;
         }
@@ -202,11 +201,6 @@ impl Context {
 
     pub(crate) fn recorder(&self) -> &Recorder {
         &self.inner.recorder
-    }
-
-    /// What is left of the time for all waits of the case.
-    pub(crate) fn left(&self) -> Duration {
-        self.inner.ends.saturating_duration_since(Instant::now())
     }
 
     /// Nothing is said of a server that has answered every time, only slowly.
@@ -253,13 +247,10 @@ impl Context {
     }
 
     async fn connect_to(&self, target: &Target, name: &str, buffers: Buffers) -> Outcome<Client> {
-        let out_of_time = self.left() < self.patience();
         let since = self.recorder().now();
         self.open_to(target, name, buffers).await.map_err(|error| {
-            if out_of_time {
-                return self.out_of_time();
-            }
             let (failed, why) = match error {
+                OpenError::OutOfTime => return self.out_of_time(),
                 OpenError::NoConnection(why) => ("can't connect", why),
                 OpenError::NoWebSocket(why) => ("gets no WebSocket", why),
             };
@@ -285,16 +276,18 @@ impl Context {
     ) -> Result<Client, OpenError> {
         let recorder = Arc::clone(&self.inner.recorder);
         let dialling = dial::dial(target, buffers.receive_bytes());
-        let stream = self.wait(dialling).await.map_err(|vain| {
-            let within = vain.waited;
-            OpenError::NoConnection(format!("no connection within {within:.1?}"))
+        let stream = self.wait(dialling).await.map_err(|vain| match vain {
+            InVain::OutOfTime => OpenError::OutOfTime,
+            InVain::Patience(waited) => {
+                OpenError::NoConnection(format!("no connection within {waited:.1?}"))
+            }
         })??;
         let opening = Wire::open(target, stream, name, buffers, recorder);
-        let (wire, inbox) = self.wait(opening).await.map_err(|vain| {
-            let within = vain.waited;
-            OpenError::NoWebSocket(format!(
-                "the server took the TCP connection, but did not answer the WebSocket handshake within {within:.1?}"
-            ))
+        let (wire, inbox) = self.wait(opening).await.map_err(|vain| match vain {
+            InVain::OutOfTime => OpenError::OutOfTime,
+            InVain::Patience(waited) => OpenError::NoWebSocket(format!(
+                "the server took the TCP connection, but did not answer the WebSocket handshake within {waited:.1?}"
+            )),
         })??;
         let wire = Arc::new(wire);
         self.wires().push(Arc::clone(&wire));
@@ -364,22 +357,25 @@ impl Context {
     ///
     /// Errors: a breach of `requirement` where no answer comes.
     pub async fn get(&self, path: &str, requirement: &str) -> Outcome<(u16, String)> {
-        let within = self.patience().min(self.left());
         self.recorder().record(
             None,
             What::HttpRequest {
                 path: path.to_owned(),
             },
         );
-        let (status, body) = http::get(&self.target(), path, within)
-            .await
-            .map_err(|error| {
-                Failure::breach(
-                    requirement,
-                    format!("GET {path} brought no answer: {error}"),
-                )
-                .expected("an HTTP answer")
-            })?;
+        let target = self.target();
+        let no_answer = |why: String| {
+            let what = format!("GET {path} brought no answer: {why}");
+            Failure::breach(requirement, what).expected("an HTTP answer")
+        };
+        let answer = self.wait(http::get(&target, path)).await;
+        let answer = answer.map_err(|vain| match vain {
+            InVain::OutOfTime => self.out_of_time(),
+            InVain::Patience(waited) => {
+                no_answer(format!("nothing came in {waited:.1?}")).timed_out()
+            }
+        })?;
+        let http::Page { status, body, .. } = answer.map_err(no_answer)?;
         self.recorder().record(
             None,
             What::HttpResponse {

@@ -23,6 +23,9 @@ pub enum OpenError {
     /// A connection, but no WebSocket on it.
     #[error("{0}")]
     NoWebSocket(String),
+    /// Neither yet, when the time of the whole case was over: nothing is said of the server.
+    #[error("the case's time is over")]
+    OutOfTime,
 }
 
 /// A TCP connection, encrypted or not.

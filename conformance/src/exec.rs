@@ -177,7 +177,7 @@ impl Exec {
         let mut instance = Instance {
             exec: Arc::clone(self),
             process,
-            _port: port,
+            port,
             home,
             proxy: None,
             target: Arc::new(self.like.clone()),
@@ -189,13 +189,13 @@ impl Exec {
         let ready = tokio::select! {
             biased;
             _ = instance.process.ended() => Err(NotReady::Ended),
-            target = tokio::time::timeout(within, self.ready(&instance, number)) => {
+            target = tokio::time::timeout(within, self.ready(&instance)) => {
                 target.unwrap_or(Err(NotReady::Never(within)))
             }
         };
         let mut target = match ready {
             Ok(target) => target,
-            Err(why) => return Err(self.never_ready(instance, number, why).await),
+            Err(why) => return Err(self.never_ready(instance, why).await),
         };
         if let Some(plan) = &self.plan {
             let proxy = Proxy::start(&target.authority(), plan.clone()).await;
@@ -235,8 +235,8 @@ impl Exec {
     }
 
     /// Waits until an instance takes connections, and gives its target.
-    async fn ready(&self, instance: &Instance, port: Option<u16>) -> Result<Target, NotReady> {
-        let url = match (port, &self.url) {
+    async fn ready(&self, instance: &Instance) -> Result<Target, NotReady> {
+        let url = match (instance.port(), &self.url) {
             (Some(port), Some(url)) => url.replace(PORT, &port.to_string()),
             (Some(port), None) => format!("ws://127.0.0.1:{port}/ws"),
             (None, _) => instance.process.output().url().await,
@@ -251,12 +251,7 @@ impl Exec {
         }
     }
 
-    async fn never_ready(
-        &self,
-        instance: Instance,
-        port: Option<u16>,
-        why: NotReady,
-    ) -> StartError {
+    async fn never_ready(&self, instance: Instance, why: NotReady) -> StartError {
         // Whatever it has done by itself.
         *instance.told.lock().unwrap_or_else(PoisonError::into_inner) =
             Some(ExitReason::NeverReady);
@@ -271,7 +266,7 @@ impl Exec {
                 "the command `{}` says where it listens, but {error}",
                 self.command()
             ),
-            NotReady::Never(within) => match port {
+            NotReady::Never(within) => match instance.port() {
                 Some(port) => format!(
                     "the command `{}` took no connections on port {port} within {within:.1?}",
                     self.command()
@@ -379,8 +374,8 @@ fn failed(sentence: String) -> StartError {
 pub struct Instance {
     exec: Arc<Exec>,
     process: Arc<Process>,
-    /// What it was told to listen on.
-    _port: Option<Port>,
+    /// What it was told to listen on; it is free for others once the instance is gone.
+    port: Option<Port>,
     /// Where it keeps what it keeps.
     home: Option<Arc<Home>>,
     /// What stands before it; it ends with the instance.
@@ -393,6 +388,10 @@ pub struct Instance {
 }
 
 impl Instance {
+    fn port(&self) -> Option<u16> {
+        self.port.as_ref().map(Port::number)
+    }
+
     /// Where it is reached.
     pub fn target(&self) -> &Arc<Target> {
         &self.target
@@ -536,7 +535,8 @@ async fn takes_connections(target: &Target) -> bool {
 
 /// Whether it answers over HTTP, whatever, or opens a WebSocket: who listens for it may come earlier.
 async fn answers(target: &Target) -> bool {
-    if http::get(target, "/health", ATTEMPT).await.is_ok() {
+    let health = tokio::time::timeout(ATTEMPT, http::get(target, "/health"));
+    if matches!(health.await, Ok(Ok(_))) {
         return true;
     }
     let recorder = Arc::new(Recorder::new("ready"));

@@ -44,6 +44,7 @@ pub async fn first_contact(
     let context = Context::new(Arc::clone(target), scale);
     let result = match context.open("first-contact", Buffers::Usual).await {
         Err(OpenError::NoConnection(why)) => Err(NoContact::NoServer(why)),
+        Err(error @ OpenError::OutOfTime) => Err(NoContact::NoServer(error.to_string())),
         Err(OpenError::NoWebSocket(why)) => {
             Err(NoContact::WrongServer(format!("[{}] {why}", ids::UPGRADE)))
         }

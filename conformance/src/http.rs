@@ -1,10 +1,17 @@
-//! A GET request beside the WebSocket's address. The only user of `ureq`.
+//! A GET request beside the WebSocket's address. The only user of `hyper`.
 
-use std::time::Duration;
+use http_body_util::{BodyExt as _, Limited};
+use hyper::Request;
+use hyper::client::conn::http1;
+use hyper::header::{CONNECTION, HOST};
+use hyper_util::rt::TokioIo;
+use tokio::task::JoinSet;
 
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
-
+use crate::dial;
 use crate::target::Target;
+
+/// The longest body that is read, in bytes.
+const MAX_BODY: usize = 10 << 20;
 
 /// What came of a GET request.
 #[derive(Clone, Debug)]
@@ -17,65 +24,49 @@ pub struct Page {
     pub body: String,
 }
 
-/// Makes a GET request: the status and the body.
+/// Makes a GET request, on a connection of its own that ends with it.
 ///
 /// Errors: why no answer came.
-pub async fn get(target: &Target, path: &str, within: Duration) -> Result<(u16, String), String> {
-    let page = page(target, path, within).await?;
-    Ok((page.status, page.body))
-}
-
-/// Makes a GET request.
-///
-/// Errors: why no answer came.
-pub async fn page(target: &Target, path: &str, within: Duration) -> Result<Page, String> {
-    let url = target.http_url(path);
-    let headers = target.headers().to_vec();
-    let tls = tls(target);
-    // A thread that blocks; its own deadline ends it.
-    tokio::task::spawn_blocking(move || request(&url, &headers, tls, within))
+pub async fn get(target: &Target, path: &str) -> Result<Page, String> {
+    let stream = dial::dial(target, None)
         .await
-        .map_err(|error| error.to_string())?
+        .map_err(|error| error.to_string())?;
+    let request = request(target, path).map_err(|error| error.to_string())?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| words(&error))?;
+    // Drives the connection until this function is left.
+    let mut driver = JoinSet::new();
+    driver.spawn(connection);
+    let response = sender
+        .send_request(request)
+        .await
+        .map_err(|error| words(&error))?;
+    let (head, body) = response.into_parts();
+    let body = Limited::new(body, MAX_BODY).collect().await;
+    let body = body.map_err(|error| words(&*error))?.to_bytes();
+    let server = head.headers.get("server");
+    Ok(Page {
+        status: head.status.as_u16(),
+        server: server.map(|name| String::from_utf8_lossy(name.as_bytes()).into_owned()),
+        body: String::from_utf8_lossy(&body).into_owned(),
+    })
 }
 
-fn tls(target: &Target) -> TlsConfig {
-    let own: Vec<Certificate<'static>> = target
-        .authorities()
-        .iter()
-        .map(|certificate| Certificate::from_der(certificate).to_owned())
-        .collect();
-    let roots = match own.is_empty() {
-        true => RootCerts::WebPki,
-        false => RootCerts::new_with_certs(&own),
-    };
-    TlsConfig::builder().root_certs(roots).build()
-}
-
-fn request(
-    url: &str,
-    headers: &[(String, String)],
-    tls: TlsConfig,
-    within: Duration,
-) -> Result<Page, String> {
-    let config = ureq::Agent::config_builder()
-        .timeout_global(Some(within))
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .tls_config(tls)
-        .build();
-    let mut request = ureq::Agent::new_with_config(config).get(url);
-    for (name, value) in headers {
+fn request(target: &Target, path: &str) -> hyper::http::Result<Request<String>> {
+    let mut request = Request::get(path)
+        .header(HOST, target.http_host())
+        .header(CONNECTION, "close");
+    for (name, value) in target.headers() {
         request = request.header(name, value);
     }
-    let mut response = request.call().map_err(|error| error.to_string())?;
-    let body = response
-        .body_mut()
-        .read_to_string()
-        .map_err(|error| error.to_string())?;
-    let server = response.headers().get("server");
-    Ok(Page {
-        status: response.status().as_u16(),
-        server: server.map(|name| String::from_utf8_lossy(name.as_bytes()).into_owned()),
-        body,
-    })
+    request.body(String::new())
+}
+
+/// An error and what is behind it, which `hyper` leaves out of its own words.
+fn words(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {}", words(source)),
+        None => error.to_string(),
+    }
 }

@@ -55,7 +55,7 @@ pub async fn probe(target: &Arc<Target>, offered: &[Profile], scale: f64) -> Res
     let context = Context::new(Arc::clone(target), scale);
     let mut page = Page {
         url: target.url().to_owned(),
-        health: http::page(target, "/health", context.patience()).await,
+        health: health(&context, target).await,
         profiles: offered.to_vec(),
         ack: Value::Null,
         size: (0, None),
@@ -73,6 +73,12 @@ pub async fn probe(target: &Arc<Target>, offered: &[Profile], scale: f64) -> Res
     }
     page.took = started.elapsed();
     Ok(page)
+}
+
+/// What `/health` answers.
+async fn health(context: &Context, target: &Target) -> Result<http::Page, String> {
+    let answer = context.wait(http::get(target, "/health")).await;
+    answer.unwrap_or_else(|_| Err("nothing came".to_owned()))
 }
 
 async fn fill(page: &mut Page, context: &Context, started: Instant) -> Outcome {

@@ -206,10 +206,9 @@ impl Target {
         )
     }
 
-    /// The URL of another path of the same host over HTTP.
-    pub fn http_url(&self, path: &str) -> String {
-        let scheme = if self.tls { "https" } else { "http" };
-        format!("{scheme}://{}{}{path}", self.host, self.port_suffix())
+    /// What a request over HTTP names as its `Host`.
+    pub fn http_host(&self) -> String {
+        format!("{}{}", self.host, self.port_suffix())
     }
 
     fn port_suffix(&self) -> String {
@@ -251,13 +250,13 @@ mod tests {
             (target.host(), target.port(), target.tls()),
             ("127.0.0.1", 8000, false)
         );
-        assert_eq!(target.http_url("/health"), "http://127.0.0.1:8000/health");
+        assert_eq!(target.http_host(), "127.0.0.1:8000");
         let target = Target::new("wss://[::1]/a/ws?x=1").unwrap();
         assert_eq!(
             (target.host(), target.port(), target.tls()),
             ("::1", 443, true)
         );
-        assert_eq!(target.http_url("/health"), "https://[::1]/health");
+        assert_eq!(target.http_host(), "[::1]");
         assert_eq!(target.request_url(), "wss://[::1]/a/ws?x=1");
     }
 

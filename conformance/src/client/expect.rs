@@ -11,6 +11,7 @@ use collab_spec::profile::Profile;
 use serde_json::{Value, json};
 
 use super::{Ask, Client, Closed, Message, echo_pattern};
+use crate::context::InVain;
 use crate::ids;
 use crate::outcome::{Failure, Outcome};
 use crate::pattern::{self, Bindings};
@@ -457,15 +458,15 @@ impl Client {
                 "{} waits after its own end",
                 self.name
             ))),
-            Err(vain) if vain.is_out_of_time => Err(self.context.out_of_time()),
-            Err(vain) => {
+            Err(InVain::OutOfTime) => Err(self.context.out_of_time()),
+            Err(InVain::Patience(waited)) => {
                 let got = self.instead();
                 Err(Failure::breach(
                     requirement,
                     format!(
                         "nothing came on {} in {:.1?}, awaited since {:.3} s",
                         self.name,
-                        vain.waited,
+                        waited,
                         since.as_secs_f64()
                     ),
                 )

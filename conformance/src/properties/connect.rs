@@ -31,6 +31,9 @@ impl Play<'_> {
             match self.context.open(name, Buffers::Usual).await {
                 Ok(client) => break client,
                 Err(_) if self.how.is_lossy() && tries < TRIES => tries += 1,
+                Err(OpenError::OutOfTime) => {
+                    return Err(Trouble::Failed(self.context.out_of_time()));
+                }
                 Err(OpenError::NoConnection(why) | OpenError::NoWebSocket(why)) => {
                     let what = format!("{name} can't connect: {why}");
                     // No network is to blame for so many.

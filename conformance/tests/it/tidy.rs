@@ -88,7 +88,7 @@ fn each_library_stays_in_its_file() {
     assert_only("conformance", "jsonschema", &["validate.rs"]);
     assert_only("conformance", "libtest_mimic", &["mimic.rs"]);
     assert_only("conformance", "proptest", &["properties/generate.rs"]);
-    assert_only("conformance", "ureq", &["http.rs"]);
+    assert_only("conformance", "hyper", &["http.rs"]);
     assert_only("conformance", "indicatif", &["progress.rs"]);
     assert_only("conformance", "anstream", &["paint.rs"]);
     assert_only("conformance", "tokio_rustls", &["dial.rs", "target.rs"]);
