@@ -419,6 +419,9 @@ pub(crate) struct Load {
     /// How many clients each document has
     #[arg(long, value_name = "C", default_value_t = 10)]
     pub(crate) clients: usize,
+    /// Put so many characters into each document first, with the profile runs
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) chars: u64,
     /// Send so many ops a second, of all clients together
     #[arg(long, value_name = "R", conflicts_with = "in_flight")]
     pub(crate) rate: Option<f64>,

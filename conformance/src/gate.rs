@@ -79,7 +79,7 @@ async fn offered(context: &Context) -> Outcome<BTreeSet<Profile>> {
 }
 
 /// What is wrong: what the monitors see in what came, and otherwise what did not come.
-fn words(failure: &Failure, trace: &Trace) -> String {
+pub(crate) fn words(failure: &Failure, trace: &Trace) -> String {
     match failure {
         Failure::Untestable(why) | Failure::Harness(why) => why.clone(),
         Failure::Breach(fault) => {

@@ -8,6 +8,7 @@ mod figures;
 mod frame;
 pub mod relay;
 mod socket;
+mod text;
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -34,6 +35,8 @@ pub struct Plan {
     pub documents: usize,
     /// How many clients a document.
     pub clients: usize,
+    /// How many characters each document has before they come.
+    pub characters: u64,
     /// When ops are sent.
     pub pace: Pace,
     /// How long is played before anything counts.
@@ -61,7 +64,7 @@ impl Plan {
 
 /// Plays a plan on new documents, whose names begin with `name`.
 ///
-/// Errors: clients can't join, in words.
+/// Errors: the documents can't be filled, or clients can't join, in words.
 pub fn run(target: &Target, plan: &Plan, name: &str) -> Result<Figures, String> {
     on_this_thread(play(target, plan, name)).map_err(|error| error.to_string())?
 }
@@ -82,14 +85,23 @@ async fn play(target: &Target, plan: &Plan, name: &str) -> Result<Figures, Strin
         .map(|number| {
             Rc::new(Document {
                 doc_id: format!("{name}-{number}"),
+                characters: plan.characters,
                 sent: Cell::new(0),
                 senders: Cell::new(plan.clients),
             })
         })
         .collect();
+    if plan.characters > 0 {
+        for document in &documents {
+            text::put(target, &document.doc_id, plan.characters).await?;
+        }
+    }
     let joins = (0..plan.connections()).map(|number| {
         let document = Rc::clone(&documents[number / plan.clients]);
-        Client::join(target, document, number, Rc::clone(&tally))
+        // The clients of a document type all over its text.
+        let part = (number % plan.clients) as u64;
+        let place = text::place(plan.characters * part / plan.clients as u64);
+        Client::join(target, document, number, place, Rc::clone(&tally))
     });
     let joined: Vec<_> = stream::iter(joins).buffer_unordered(JOINS).collect().await;
     let count = joined.len();

@@ -13,6 +13,7 @@ use crate::{HARNESS, PASSED, SERVER_FAILED, Stop, USAGE};
 
 /// As much as a load can be, so that a slip of the finger does not take the machine down.
 const MOST_CONNECTIONS: usize = 100_000;
+const MOST_CHARACTERS: u64 = 10_000_000;
 
 pub(crate) fn run(arguments: &Load) -> Result<u8, Stop> {
     let plan = plan(arguments)?;
@@ -49,6 +50,9 @@ fn plan(arguments: &Load) -> Result<Plan, Stop> {
     if documents.saturating_mul(clients) > MOST_CONNECTIONS {
         return usage("--docs times --clients is at most 100000 connections");
     }
+    if arguments.chars > MOST_CHARACTERS {
+        return usage("--chars is at most 10000000 characters a document");
+    }
     let secs = |name: &str, secs: f64| match (0.0..=86_400.0).contains(&secs) {
         true => Ok(Duration::from_secs_f64(secs)),
         false => Err(Stop(USAGE, format!("{name} {secs} is not from 0 to 86400"))),
@@ -67,6 +71,7 @@ fn plan(arguments: &Load) -> Result<Plan, Stop> {
     Ok(Plan {
         documents,
         clients,
+        characters: arguments.chars,
         pace,
         warm_up: secs("--warm-up", arguments.warm_up)?,
         time,

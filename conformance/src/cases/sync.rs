@@ -1,5 +1,7 @@
 //! Replays of every length, and syncs while others write.
 
+use futures_util::future::try_join_all;
+
 use crate::case::{Case, Weight};
 use crate::client::ROOT;
 use crate::context::Context;
@@ -129,26 +131,16 @@ async fn every_last_seen(context: Context) -> Outcome {
 
 async fn many_at_once(context: Context) -> Outcome {
     let (_anna, history) = typed_history(&context, 600).await?;
-    let mut clients = Vec::new();
-    for number in 0..20 {
-        clients.push(context.connect(&format!("back-{number}")).await?);
-    }
-    for (number, client) in clients.iter_mut().enumerate() {
-        client.hello(
-            context.doc_id(),
-            &format!("c-{number}"),
-            Some(1 + 29 * number as u64),
-        );
-    }
-    for (number, client) in clients.iter_mut().enumerate() {
+    // None waits with its hello for the others: on a busy machine a server may be tired of waiting.
+    let coming = (0..20).map(async |number| {
+        let mut client = context.connect(&format!("back-{number}")).await?;
+        let last_seen = 1 + 29 * number;
+        client.hello(context.doc_id(), &format!("c-{number}"), Some(last_seen));
+        Ok((client, last_seen))
+    });
+    for (mut client, last_seen) in try_join_all(coming).await? {
         client.expect_ack().await?;
-        follow(
-            client,
-            1 + 29 * number as u64,
-            &history,
-            "sync.never-closes",
-        )
-        .await?;
+        follow(&mut client, last_seen, &history, "sync.never-closes").await?;
     }
     Ok(())
 }

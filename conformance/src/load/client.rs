@@ -9,6 +9,7 @@ use std::io::Write as _;
 use std::rc::Rc;
 use std::time::Duration;
 
+use collab_spec::id::ParentId;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::figures::Tally;
@@ -34,6 +35,8 @@ const KEY: &[u8] = b"\"client_msg_id\"";
 /// A document, as its clients see it together.
 pub(super) struct Document {
     pub(super) doc_id: String,
+    /// How many characters it had before its clients came; their lamports are greater.
+    pub(super) characters: u64,
     pub(super) sent: Cell<u64>,
     /// How many clients still send.
     pub(super) senders: Cell<usize>,
@@ -46,6 +49,8 @@ pub(super) struct Client {
     /// Its number among all clients.
     number: usize,
     client_id: String,
+    /// What it types behind first, as JSON.
+    place: String,
     tally: Rc<RefCell<Tally>>,
     /// How many ops it has sent.
     sent: u64,
@@ -71,12 +76,14 @@ impl Client {
         target: &Target,
         document: Rc<Document>,
         number: usize,
+        place: ParentId,
         tally: Rc<RefCell<Tally>>,
     ) -> Result<Self, String> {
         let joining = async {
             let mut client = Self {
                 socket: Socket::open(target).await?,
                 client_id: format!("load-{number}"),
+                place: serde_json::json!(place).to_string(),
                 document,
                 number,
                 tally,
@@ -168,20 +175,20 @@ impl Client {
     fn send(&mut self, from: Duration) {
         self.sent += 1;
         self.document.sent.set(self.document.sent.get() + 1);
-        let (lamport, number, at) = (self.sent, self.number, from.as_nanos());
+        let (sent, number, at) = (self.sent, self.number, from.as_nanos());
         let (doc_id, client_id) = (&self.document.doc_id, &self.client_id);
-        let (parent, replica) = match lamport {
-            1 => (0, "root"),
-            _ => (lamport - 1, client_id.as_str()),
-        };
+        let lamport = self.document.characters + sent;
         self.text.clear();
         write!(
             self.text,
             "{{\"type\":\"op\",\"doc_id\":\"{doc_id}\",\"client_id\":\"{client_id}\",\
-             \"client_msg_id\":\"{number}.{at}.{lamport}\",\"op\":{{\"type\":\"ins\",\
-             \"parent_id\":[{parent},\"{replica}\"],\"id\":[{lamport},\"{client_id}\"],\
-             \"value\":\"a\"}}}}"
+             \"client_msg_id\":\"{number}.{at}.{sent}\",\"op\":{{\"type\":\"ins\",\
+             \"id\":[{lamport},\"{client_id}\"],\"value\":\"a\",\"parent_id\":"
         )
+        .and_then(|()| match sent {
+            1 => write!(self.text, "{}}}}}", self.place),
+            _ => write!(self.text, "[{},\"{client_id}\"]}}}}", lamport - 1),
+        })
         .expect("memory takes what is written");
         self.socket.queue(&self.text);
     }

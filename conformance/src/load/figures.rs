@@ -73,6 +73,7 @@ impl Tally {
         Figures {
             documents: plan.documents,
             clients: plan.clients,
+            characters: plan.characters,
             rate,
             in_flight,
             secs,
@@ -93,6 +94,8 @@ pub struct Figures {
     pub documents: usize,
     /// How many clients each had.
     pub clients: usize,
+    /// How many characters each document had before they came.
+    pub characters: u64,
     /// The ops a second that were asked for, of all clients together.
     pub rate: Option<f64>,
     /// The ops that each client had under way.
@@ -238,9 +241,13 @@ impl Figures {
             (Some(rate), _) => format!("{rate} ops/s in all"),
             (None, most) => format!("{} in flight each", most.unwrap_or_default()),
         };
+        let of = match self.characters {
+            0 => String::new(),
+            characters => format!(" of {characters} characters"),
+        };
         let mut lines = vec![
             format!(
-                "{} documents x {} clients, {pace}, {:.1} s",
+                "{} documents{of} x {} clients, {pace}, {:.1} s",
                 self.documents, self.clients, self.secs
             ),
             format!(
@@ -274,6 +281,7 @@ mod tests {
         Plan {
             documents: 1,
             clients: 2,
+            characters: 0,
             pace: Pace::InFlight(1),
             warm_up: Duration::from_secs(1),
             time: Duration::from_secs(2),

@@ -1,13 +1,15 @@
 //! The load, on the null relay.
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use collab_conformance::context::Context;
 use collab_conformance::load::{self, Pace, Plan, relay};
 use collab_conformance::target::Target;
 use tokio::net::TcpListener;
 
 use crate::cli::assert_stops;
+use crate::reference;
 
 /// Starts a null relay for as long as the tests run.
 fn relay() -> Target {
@@ -30,6 +32,7 @@ fn every_op_comes_to_every_client() {
         let plan = Plan {
             documents: 2,
             clients: 3,
+            characters: 0,
             pace,
             warm_up: Duration::ZERO,
             time: Duration::from_millis(300),
@@ -43,11 +46,40 @@ fn every_op_comes_to_every_client() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_type_all_over_a_text_that_is_there() {
+    let target = reference::start().await;
+    let plan = Plan {
+        documents: 1,
+        clients: 2,
+        characters: 3_000,
+        pace: Pace::InFlight(1),
+        warm_up: Duration::ZERO,
+        time: Duration::from_millis(200),
+    };
+    let load = {
+        let target = target.clone();
+        tokio::task::spawn_blocking(move || load::run(&target, &plan, "filled"))
+    };
+    let figures = load.await.unwrap().unwrap();
+    assert!(!figures.has_failed(), "{}", figures.words());
+    assert!(
+        figures
+            .words()
+            .starts_with("1 documents of 3000 characters")
+    );
+    let context = Context::new(Arc::new(target), 1.0);
+    let late = context.join_as("late", "filled-0", "late").await.unwrap();
+    let text = late.synced().full_text.chars().count() as u64;
+    assert_eq!(text, plan.characters + figures.own.count);
+}
+
 #[test]
 fn bad_options_say_what_to_write() {
     for (options, sentence) in [
         (&["--docs", "0"][..], "--docs and --clients are 1 or more"),
         (&["--docs", "1000", "--clients", "1000"], "at most 100000"),
+        (&["--chars", "10000001"], "--chars is at most 10000000"),
         (&["--rate", "0"], "--rate is from"),
         (&["--in-flight", "0"], "--in-flight is from"),
         (&["--rate", "1", "--in-flight", "1"], "cannot be used with"),
