@@ -131,7 +131,9 @@ async fn upgrade(State(context): State<Context>, mut request: Request) -> Respon
         let (hub, shutdown) = (context.hub, context.shutdown);
         match upgrade.await.map(downcast::<TokioIo<TcpStream>>) {
             Ok(Ok(parts)) => {
-                let early = parts.read_buf.into();
+                // Copied: the buffer of the request is large, and would be kept.
+                let early = parts.read_buf.to_vec();
+                drop(parts.read_buf);
                 connection::run(parts.io.into_inner(), early, hub, shutdown).await;
             }
             Ok(Err(_)) => tracing::error!("the upgraded connection is not the listener's"),

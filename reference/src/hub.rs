@@ -7,6 +7,7 @@
 //! Deliberately absent: anything about one document; the hub's lock is never held while one is read.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use tokio::sync::OnceCell;
 
 use crate::config::Config;
 use crate::document::Document;
+use crate::heap;
 use crate::log::Store;
 use crate::room::Room;
 
@@ -23,6 +25,8 @@ pub struct Hub {
     config: Config,
     store: Arc<dyn Store>,
     slots: Mutex<HashMap<Name, Slot>>,
+    /// The most rooms since memory was given back.
+    most: AtomicUsize,
 }
 
 struct Slot {
@@ -46,6 +50,7 @@ impl Hub {
             config,
             store,
             slots: Mutex::default(),
+            most: AtomicUsize::new(0),
         })
     }
 
@@ -69,6 +74,7 @@ impl Hub {
         });
         slot.leases += 1;
         let cell = Arc::clone(&slot.room);
+        self.most.fetch_max(slots.len(), Relaxed);
         Lease {
             hub: Arc::clone(self),
             doc_id: doc_id.clone(),
@@ -113,6 +119,17 @@ impl Hub {
                 drop(dropped);
                 tracing::debug!(doc_id = doc_id.as_str(), "document left memory");
             }
+        }
+        self.give_back();
+    }
+
+    /// Gives memory back to the system where less than half of the rooms are left. What fewer have left
+    /// behind is for those that come next.
+    fn give_back(&self) {
+        let left = self.slots().len();
+        if left < self.most.load(Relaxed).div_ceil(2) {
+            self.most.store(left, Relaxed);
+            heap::trim();
         }
     }
 

@@ -10,6 +10,7 @@ pub mod config;
 mod connection;
 pub mod document;
 mod frame;
+mod heap;
 mod http;
 pub mod hub;
 pub mod log;

@@ -89,6 +89,7 @@ fn each_library_stays_in_its_file() {
     assert_only("conformance", "libtest_mimic", &["mimic.rs"]);
     assert_only("conformance", "proptest", &["properties/generate.rs"]);
     assert_only("conformance", "hyper", &["http.rs"]);
+    assert_only("reference", "libc", &["heap.rs"]);
     assert_only("conformance", "indicatif", &["progress.rs"]);
     assert_only("conformance", "anstream", &["paint.rs"]);
     assert_only("conformance", "tokio_rustls", &["dial.rs", "target.rs"]);
