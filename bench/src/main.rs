@@ -2,8 +2,10 @@
 //!
 //! `collab-bench peers [--trace FILE] [--rounds N] [--edits N] [--only NAME]`: every engine on the same edits.
 //! `collab-bench shapes [--rounds N] [--most N] [--svg FILE]`: this engine against size and hard shapes.
+//! `collab-bench allocations [--trace FILE] [--edits N]`: how often the server allocates for an op.
 //! `collab-bench latency FILE.json FOLDER`: the curves of `bench-peers/table.py --json`, as SVG.
 
+mod allocations;
 mod latency;
 mod measure;
 mod peers;
@@ -38,6 +40,9 @@ fn main() {
             number("--most", 1_000_000) as u64,
             value("--svg").as_deref().map(Path::new),
         ),
+        Some("allocations") => {
+            allocations::run(&trace(value("--trace")), number("--edits", 10_000));
+        }
         Some("latency") if arguments.len() == 3 => {
             let [file, folder] = [1, 2].map(|at| Path::new(&arguments[at]));
             if let Err(error) = latency::run(file, folder) {
@@ -48,6 +53,7 @@ fn main() {
         _ => {
             eprintln!("collab-bench peers [--trace FILE] [--rounds N] [--edits N] [--only NAME]");
             eprintln!("collab-bench shapes [--rounds N] [--most N] [--svg FILE]");
+            eprintln!("collab-bench allocations [--trace FILE] [--edits N]");
             eprintln!("collab-bench latency FILE.json FOLDER");
             std::process::exit(2);
         }

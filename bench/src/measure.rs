@@ -29,11 +29,13 @@ struct Counting;
 
 static HELD: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
+static MADE: AtomicUsize = AtomicUsize::new(0);
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
 fn add(bytes: usize) {
+    MADE.fetch_add(1, Relaxed);
     let held = HELD.fetch_add(bytes, Relaxed) + bytes;
     // Not exact where threads race; peers that are measured use one.
     if held > PEAK.load(Relaxed) {
@@ -58,6 +60,13 @@ unsafe impl GlobalAlloc for Counting {
         HELD.fetch_sub(layout.size(), Relaxed);
         unsafe { System.realloc(pointer, layout, size) }
     }
+}
+
+/// How many allocations something makes, those included that make one greater.
+pub fn allocations<T>(work: impl FnOnce() -> T) -> (usize, T) {
+    let before = MADE.load(Relaxed);
+    let result = work();
+    (MADE.load(Relaxed) - before, result)
 }
 
 /// What something holds when it is made, and the most that was held on the way; in bytes.
