@@ -13,9 +13,13 @@ const TEXT: u8 = 0x81;
 /// The longest head: kind, kind of length, length.
 const HEAD: usize = 10;
 
+/// Most frames are no longer than this: they are written without making room again and again.
+const MOSTLY: usize = 256;
+
 /// A message as a text frame.
 pub(crate) fn text(message: &impl Serialize) -> Bytes {
-    let mut frame = vec![0; HEAD];
+    let mut frame = Vec::with_capacity(MOSTLY);
+    frame.resize(HEAD, 0);
     serde_json::to_writer(&mut frame, message)
         .expect("messages have string keys and no failing types");
     let length = frame.len() - HEAD;
