@@ -7,7 +7,10 @@
 ///
 /// Source: malloc_trim(3).
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-#[expect(unsafe_code, reason = "a function of the C library, and no memory of ours")]
+#[expect(
+    unsafe_code,
+    reason = "a function of the C library, and no memory of ours"
+)]
 pub(crate) fn trim() -> bool {
     // SAFETY: it may be called by any thread at any time, and moves nothing that is in use.
     unsafe { libc::malloc_trim(0) == 1 }
