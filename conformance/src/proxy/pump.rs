@@ -24,6 +24,10 @@ const PARTS: u64 = 50;
 /// a whole one so.
 const HANDSHAKE: u64 = 40;
 
+/// How long all bytes of a direction together let the other end take them one by one. Each waits for a turn
+/// of the runtime, which on a busy machine takes milliseconds, and no server waits for a `hello` for ever.
+const DRIBBLING: Duration = Duration::from_millis(500);
+
 /// Why a direction has stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stop {
@@ -169,6 +173,7 @@ pub(super) async fn run(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, lane: &mu
         if lane.up_to_cut(&[]).1 {
             return Ok(lane.stop());
         }
+        let mut dribbled = Duration::ZERO;
         while let Some((due, chunk)) = waiting.recv().await {
             wait_until(due).await;
             lane.look_for_end_of_handshake(&chunk);
@@ -179,9 +184,11 @@ pub(super) async fn run(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, lane: &mu
                 lane.wait(part.len()).await;
                 to.write_all(part).await?;
                 rest = behind;
-                if part.len() == 1 {
+                if part.len() == 1 && dribbled < DRIBBLING {
                     // Lets the other end take it before the next comes.
+                    let begun = Instant::now();
                     tokio::task::yield_now().await;
+                    dribbled += begun.elapsed();
                 }
             }
             if is_cut {
