@@ -7,6 +7,7 @@ mod kept;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,7 +19,7 @@ use collab_spec::report::{
     Breach, CaseReport, ExitReason, FrameReport, REPORT_VERSION, Report, Sender, Summary, Verdict,
 };
 use futures_util::FutureExt as _;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::case::{Case, Weight};
 use crate::context::Context;
@@ -163,18 +164,18 @@ pub struct Session {
     /// Whether a case has failed.
     failed: watch::Sender<bool>,
     results: Mutex<BTreeMap<String, CaseReport>>,
+    /// Who may look at a trace.
+    looks: Semaphore,
     /// What the first contact found; nothing where it was not made.
     offered: OnceLock<Vec<Profile>>,
     /// Where the first server that the suite has started was reached.
     first_url: OnceLock<String>,
 }
 
-/// What the monitors find. A long trace keeps them busy, and other cases go on meanwhile.
-async fn monitored(trace: Arc<Trace>) -> Vec<Breach> {
-    let found = tokio::task::spawn_blocking(move || monitor::check(&trace));
-    found
-        .await
-        .unwrap_or_else(|panic| resume_unwind(panic.into_panic()))
+/// How many traces are looked at side by side: those who play get half of the time at least. Else they
+/// could be so late with a `hello` that a server need not wait for it.
+fn looks() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
 impl Session {
@@ -191,6 +192,7 @@ impl Session {
             late: AtomicUsize::new(0),
             failed: watch::Sender::new(false),
             results: Mutex::default(),
+            looks: Semaphore::new(looks()),
             offered: OnceLock::new(),
             first_url: OnceLock::new(),
         }
@@ -498,7 +500,7 @@ impl Session {
         }
         let duration = started.elapsed();
         let trace = Arc::new(context.trace());
-        let monitored = monitored(Arc::clone(&trace)).await;
+        let monitored = self.monitored(Arc::clone(&trace)).await;
         self.keep(&case.id, &trace).await;
         let timed_out = matches!(&outcome, Err(Failure::Breach(fault)) if fault.timed_out);
         if timed_out {
@@ -512,6 +514,15 @@ impl Session {
             trim(&mut report);
         }
         Played { report, timed_out }
+    }
+
+    /// What the monitors find. A long trace keeps them busy, and other cases go on meanwhile.
+    async fn monitored(&self, trace: Arc<Trace>) -> Vec<Breach> {
+        let _look = self.looks.acquire().await;
+        let found = tokio::task::spawn_blocking(move || monitor::check(&trace));
+        found
+            .await
+            .unwrap_or_else(|panic| resume_unwind(panic.into_panic()))
     }
 
     async fn keep(&self, case: &str, trace: &Arc<Trace>) {
