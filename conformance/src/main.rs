@@ -99,12 +99,18 @@ fn execute(cli: Cli) -> Result<u8, Stop> {
     }
 }
 
+/// After how many turns of tasks a thread looks at its sockets, and at the tasks that let others go first.
+/// A turn takes milliseconds where processors are short: with the usual 61, a connection could wait for
+/// longer than a server waits for its `hello`.
+const TURNS: u32 = 4;
+
 /// What the commands run in. It has more threads than there are processors: while some take messages of
 /// megabytes apart, the others read on, and nobody is taken for a client that has stopped reading.
 fn runtime() -> Result<Runtime, Stop> {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let built = Builder::new_multi_thread()
         .worker_threads((4 * processors).max(8))
+        .event_interval(TURNS)
         .enable_all()
         .build();
     built.map_err(|error| Stop(HARNESS, error.to_string()))

@@ -9,8 +9,10 @@ use crate::numbers::Numbers;
 /// The longest delay, in milliseconds: beyond it every deadline passes.
 const MOST: u64 = 10_000;
 
-/// The most bytes of a connection that come one by one.
-const DRIBBLED: usize = 4_000;
+/// The most bytes of a connection that come one by one: its first messages. Many more fill the buffers of a
+/// client that does not read, each as a packet of its own, until the system drops one and sends it again
+/// when it likes.
+const DRIBBLED: usize = 400;
 
 /// How late bytes come, by a seed: `MS:SEED`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -24,8 +24,9 @@ const PARTS: u64 = 50;
 /// a whole one so.
 const HANDSHAKE: u64 = 40;
 
-/// How long all bytes of a direction together let the other end take them one by one. Each waits for a turn
-/// of the runtime, which on a busy machine takes milliseconds, and no server waits for a `hello` for ever.
+/// How long the bytes of a direction come one by one at most. Each waits for a turn of the runtime, so that
+/// the other end can take it, which on a busy machine takes milliseconds, and no server waits for a `hello`
+/// for ever.
 const DRIBBLING: Duration = Duration::from_millis(500);
 
 /// Why a direction has stopped.
@@ -54,6 +55,8 @@ pub(super) struct Lane {
     passed: u64,
     /// When the next bytes may pass.
     free: Instant,
+    /// For how long bytes have come one by one.
+    dribbling: Duration,
 }
 
 impl Lane {
@@ -67,6 +70,7 @@ impl Lane {
             handshake: Frames::new(),
             passed: 0,
             free: Instant::now(),
+            dribbling: Duration::ZERO,
         }
     }
 
@@ -96,7 +100,10 @@ impl Lane {
 
     /// How many of so many bytes pass at once.
     fn at_once(&self, count: usize) -> usize {
-        let dribbled = self.pace.dribbled;
+        let dribbled = match self.dribbling < DRIBBLING {
+            true => self.pace.dribbled,
+            false => 0,
+        };
         let count = match self.opened {
             _ if self.passed < dribbled.min(HANDSHAKE) => 1,
             // Up to the end of the handshake.
@@ -173,7 +180,6 @@ pub(super) async fn run(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, lane: &mu
         if lane.up_to_cut(&[]).1 {
             return Ok(lane.stop());
         }
-        let mut dribbled = Duration::ZERO;
         while let Some((due, chunk)) = waiting.recv().await {
             wait_until(due).await;
             lane.look_for_end_of_handshake(&chunk);
@@ -184,11 +190,11 @@ pub(super) async fn run(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, lane: &mu
                 lane.wait(part.len()).await;
                 to.write_all(part).await?;
                 rest = behind;
-                if part.len() == 1 && dribbled < DRIBBLING {
+                if part.len() == 1 {
                     // Lets the other end take it before the next comes.
                     let begun = Instant::now();
                     tokio::task::yield_now().await;
-                    dribbled += begun.elapsed();
+                    lane.dribbling += begun.elapsed();
                 }
             }
             if is_cut {
