@@ -83,7 +83,7 @@ fn hello() -> Hello {
 
 /// As a connection without the profile `runs` does.
 fn decode(text: &str) -> OpSubmission {
-    let message = serde_json::from_str::<ClientMessage<SingleOp>>(text).expect("a message");
+    let message = ClientMessage::<SingleOp>::from_json(text).expect("a message");
     match message.into() {
         ClientMessage::Op(op) => op,
         other => unreachable!("{other:?} is no op"),

@@ -183,8 +183,8 @@ where
 /// an unknown field.
 fn decode(text: &str, on: Profiles) -> serde_json::Result<ClientMessage> {
     match on.runs {
-        true => serde_json::from_str(text),
-        false => serde_json::from_str::<ClientMessage<SingleOp>>(text).map(Into::into),
+        true => ClientMessage::from_json(text),
+        false => ClientMessage::<SingleOp>::from_json(text).map(Into::into),
     }
 }
 

@@ -102,7 +102,7 @@ impl<'de> Deserialize<'de> for Name {
 
 /// A string borrowed from the input where it holds no escape.
 #[derive(Deserialize)]
-struct CowStr<'a>(#[serde(borrow)] Cow<'a, str>);
+pub(crate) struct CowStr<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 
 impl JsonSchema for Name {
     fn inline_schema() -> bool {

@@ -10,11 +10,11 @@ use std::ops::RangeInclusive;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Error as _, MapAccess, Visitor};
+use serde::de::{Error as _, IntoDeserializer as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::id::{ElementId, Integer, MAX_INTEGER, Name};
+use crate::id::{CowStr, ElementId, Integer, MAX_INTEGER, Name};
 pub use crate::op::{Count, Delete, Insert, Op, RunText, SingleDelete, SingleInsert, SingleOp};
 use crate::op::{LEAST_RUN, MOST_RUN};
 
@@ -31,6 +31,21 @@ pub enum ClientMessage<O = Op> {
     Op(OpSubmission<O>),
     /// What the client shows of itself (profile `presence`).
     PresenceUpdate(PresenceUpdate),
+}
+
+impl<'de, O: Deserialize<'de>> ClientMessage<O> {
+    /// Reads a message. It is the same as [`serde_json::from_str`], and twice as fast for an op.
+    ///
+    /// Errors: it is no message; the server closes with 1002 (`close.not-json`, `close.schema`).
+    pub fn from_json(text: &'de str) -> serde_json::Result<Self> {
+        // What an unknown field holds is passed over then, and an escape may be half of a character.
+        if !text.contains('\\')
+            && let Ok(Object(fields)) = serde_json::from_str::<Object<OpFields<O>>>(text)
+        {
+            return Ok(Self::Op(fields.into()));
+        }
+        serde_json::from_str(text)
+    }
 }
 
 /// Any message that a server sends; its ops are of the type `O`, [`SingleOp`] for a connection that
@@ -152,7 +167,7 @@ pub struct HelloAck {
     /// Profile `resume`: how the client is brought to the head.
     #[serde(
         default,
-        deserialize_with = "present",
+        deserialize_with = "present_word",
         skip_serializing_if = "Option::is_none"
     )]
     #[schemars(with = "SyncKind")]
@@ -299,6 +314,26 @@ where
     T::deserialize(deserializer).map(Some)
 }
 
+/// Reads one of several words. The derived reading also takes an object with the word for its key, which
+/// is no string (`close.schema`).
+pub(crate) fn word<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    let CowStr(word) = CowStr::deserialize(deserializer)?;
+    T::deserialize(word.into_deserializer())
+}
+
+/// Reads one of several words that may be missing.
+fn present_word<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    word(deserializer).map(Some)
+}
+
 /// Reads an object that may be missing.
 fn present_object<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
 where
@@ -373,6 +408,38 @@ enum ClientFields<O> {
     Hello(Hello),
     Op(OpSubmission<O>),
     PresenceUpdate(PresenceUpdate),
+}
+
+/// An `op`, whose fields are read as they come: the derived reading of a tagged enum makes a tree of them
+/// first, since the type may come last.
+#[derive(Deserialize)]
+struct OpFields<O> {
+    #[serde(rename = "type", deserialize_with = "word")]
+    _type: OpTag,
+    doc_id: Name,
+    client_id: Name,
+    client_msg_id: Name,
+    op: O,
+    #[serde(default, deserialize_with = "present")]
+    epoch: Option<Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum OpTag {
+    Op,
+}
+
+impl<O> From<OpFields<O>> for OpSubmission<O> {
+    fn from(fields: OpFields<O>) -> Self {
+        Self {
+            doc_id: fields.doc_id,
+            client_id: fields.client_id,
+            client_msg_id: fields.client_msg_id,
+            op: fields.op,
+            epoch: fields.epoch,
+        }
+    }
 }
 
 impl<O> From<Object<ClientFields<O>>> for ClientMessage<O> {

@@ -315,6 +315,7 @@ impl JsonSchema for Count {
 /// An op's fields before its type is looked at: what one type alone defines is unknown to the other.
 #[derive(Deserialize)]
 struct Fields<'a> {
+    #[serde(deserialize_with = "crate::message::word")]
     r#type: OpType,
     id: ElementId,
     #[serde(borrow)]
@@ -326,7 +327,7 @@ struct Fields<'a> {
     count: Option<Untyped<'a>>,
 }
 
-/// The `type` of an op. Unlike the derived reading of a tagged enum, it takes no number for it.
+/// The `type` of an op.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum OpType {

@@ -1,6 +1,7 @@
 //! The table of frames: schema, serde and prose agree on what is valid.
 
 use std::collections::BTreeSet;
+use std::fmt::Debug;
 
 use collab_spec::frame::{FrameRow, MessageType};
 use collab_spec::message::{ClientMessage, Op, ServerMessage, SingleOp};
@@ -30,9 +31,15 @@ fn schemas_take([own, union]: &[Validator; 2], text: &str) -> (bool, bool) {
     (own.is_valid(&value), union.is_valid(&value))
 }
 
-fn serde_takes<O: DeserializeOwned>(message: MessageType, text: &str) -> bool {
+fn serde_takes<O>(message: MessageType, text: &str) -> bool
+where
+    O: DeserializeOwned + PartialEq + Debug,
+{
     if message.is_client() {
-        match serde_json::from_str::<ClientMessage<O>>(text) {
+        let read = serde_json::from_str::<ClientMessage<O>>(text);
+        let quickly = ClientMessage::<O>::from_json(text);
+        assert_eq!(quickly.as_ref().ok(), read.as_ref().ok(), "{text}");
+        match read {
             Ok(ClientMessage::Hello(hello)) => hello.epoch().is_ok(),
             Ok(ClientMessage::Op(op)) => op.epoch().is_ok(),
             Ok(ClientMessage::PresenceUpdate(_)) => true,
