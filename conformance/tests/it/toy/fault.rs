@@ -209,6 +209,7 @@ faults! {
     // What is near a message that is right: the frames made from the schemas find these.
     TypeTrimmed: "The type of a message is trimmed.", "close.unknown-type", ["frames/hello-type", "fuzz/op"];
     OpTypeTrimmed: "The type of an op is trimmed.", "close.schema", ["fuzz/op"];
+    OpTypeKeyTaken: "An op whose type is an object is taken for one of the type that is its key.", "op.type", ["frames/op-op-type-object"];
     OpClientTrimmed: "The client of an op is trimmed.", "close.other-client", ["fuzz/op"];
     MarksDropped: "Byte order marks are dropped from the client of an op.", "close.other-client", ["fuzz/op"];
     KeysFolded: "Names of fields are taken in any case.", "transport.unknown-fields", ["fuzz/"];

@@ -58,6 +58,14 @@ pub(super) fn value(value: &mut Value, fault: Option<Fault>) -> Result<(), Refus
         Some(Fault::OpTypeTrimmed) => {
             trim(value.get_mut("op").unwrap_or(&mut Value::Null), &["type"])
         }
+        Some(Fault::OpTypeKeyTaken) => {
+            if let Some(Value::Object(op)) = value.get_mut("op")
+                && let Some(Value::Object(of_type)) = op.get("type")
+                && let Some(key) = of_type.keys().next().cloned()
+            {
+                op.insert("type".to_owned(), Value::String(key));
+            }
+        }
         Some(Fault::OpClientTrimmed) if value["type"] == "op" => trim(value, &["client_id"]),
         Some(Fault::OpEpochTrimmed) if value["type"] == "op" => trim(value, &["epoch"]),
         Some(Fault::MarksDropped) if value["type"] == "op" => {
