@@ -246,6 +246,12 @@ impl Context {
         self.connect_to(&self.target(), name, buffers).await
     }
 
+    /// Opens a WebSocket through a proxy, with which it ends.
+    pub(crate) async fn connect_through(&self, proxy: &Proxy, name: &str) -> Outcome<Client> {
+        let target = proxy.target(&self.target());
+        self.connect_to(&target, name, Buffers::Usual).await
+    }
+
     async fn connect_to(&self, target: &Target, name: &str, buffers: Buffers) -> Outcome<Client> {
         let since = self.recorder().now();
         self.open_to(target, name, buffers).await.map_err(|error| {

@@ -14,6 +14,7 @@ pub mod exec;
 pub mod expect;
 pub mod files;
 pub mod frames;
+mod framing;
 pub mod fuzz;
 pub mod gate;
 pub mod http;

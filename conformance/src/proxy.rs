@@ -17,7 +17,6 @@
 //!
 //! Deliberately absent: what a frame means, and TLS: encrypted bytes pass, and have no frames.
 
-mod frames;
 mod jitter;
 mod plan;
 mod pump;

@@ -24,6 +24,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Error};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use crate::dial::{OpenError, Stream};
+use crate::framing::{Strict, Wide};
 use crate::recorder::Recorder;
 use crate::target::Target;
 use crate::trace::{Connection, Received, What};
@@ -151,7 +152,8 @@ impl Wire {
             .max_message_size(None)
             .max_frame_size(None)
             .read_buffer_size(buffers.read_bytes());
-        let handshake = client_async_with_config(request(target)?, stream, Some(config));
+        let handshake =
+            client_async_with_config(request(target)?, Strict::new(stream), Some(config));
         let (socket, _response) = handshake
             .await
             .map_err(|error| OpenError::NoWebSocket(handshake_words(&error)))?;
@@ -161,7 +163,7 @@ impl Wire {
     }
 
     fn start(
-        socket: WebSocketStream<Stream>,
+        socket: WebSocketStream<Strict<Stream>>,
         connection: Connection,
         recorder: Arc<Recorder>,
     ) -> (Self, Inbox) {
@@ -319,7 +321,7 @@ fn handshake_words(error: &Error) -> String {
 }
 
 struct Reader {
-    stream: SplitStream<WebSocketStream<Stream>>,
+    stream: SplitStream<WebSocketStream<Strict<Stream>>>,
     connection: Connection,
     recorder: Arc<Recorder>,
     deliver: mpsc::UnboundedSender<Incoming>,
@@ -380,7 +382,9 @@ impl Reader {
 
     fn fail(self, error: &Error) {
         match error {
-            Error::Io(error) => self.end(Some(error.to_string())),
+            Error::Io(error) if !error.get_ref().is_some_and(|inner| inner.is::<Wide>()) => {
+                self.end(Some(error.to_string()));
+            }
             Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => self.end(None),
             error => {
                 let what = match error {
@@ -388,6 +392,7 @@ impl Reader {
                         "the server sent another frame after its close frame".to_owned()
                     }
                     Error::Utf8(_) => "the server sent a text message that is not UTF-8".to_owned(),
+                    Error::Io(error) => format!("the server broke the rules of WebSocket: {error}"),
                     error => format!("the server broke the rules of WebSocket: {error}"),
                 };
                 self.recorder
@@ -418,7 +423,7 @@ impl Reader {
 }
 
 struct Writer {
-    sink: SplitSink<WebSocketStream<Stream>, Message>,
+    sink: SplitSink<WebSocketStream<Strict<Stream>>, Message>,
     connection: Connection,
     recorder: Arc<Recorder>,
     broken: bool,

@@ -11,6 +11,7 @@ use crate::client::{Client, ROOT};
 use crate::context::Context;
 use crate::ids;
 use crate::outcome::{Failure, Outcome};
+use crate::proxy::{Faults, Plan, Proxy};
 use crate::wire::Buffers;
 
 use super::follow::follow;
@@ -48,6 +49,13 @@ pub(super) fn cases() -> Vec<Case> {
             "while one client sends 12 MiB without waiting, nobody who reads is closed",
             &["slow.readers-safe", ids::SEQ_FAN_OUT],
             readers_stay,
+        )
+        .weight(Weight::Slow),
+        Case::code(
+            "slow/slow-reader",
+            "a client that takes 6 MiB a second gets all of the 20 MiB that are sent without waiting",
+            &["slow.readers-safe", ids::SEQ_FAN_OUT],
+            slow_reader,
         )
         .weight(Weight::Slow),
         Case::code(
@@ -262,6 +270,23 @@ async fn readers_stay(context: Context) -> Outcome {
     two.expect_echoes_of(&writer.history, "slow.readers-safe")
         .await?;
     one.barrier(&mut [&mut two, &mut writer.client], "slow.readers-safe")
+        .await
+}
+
+/// More is sent than may wait for anybody: who reads more slowly than others send is waited for.
+async fn slow_reader(context: Context) -> Outcome {
+    let slowly = Faults::none().throttle(6 * MIB as u64);
+    let way = Proxy::start(&context.target().authority(), Plan::in_turn([slowly])).await;
+    let way = way.map_err(|why| Failure::Harness(format!("the proxy can't start: {why}")))?;
+    let mut slow = context.connect_through(&way, "slow").await?;
+    slow.hello(context.doc_id(), "slow", None);
+    slow.expect_joined().await?;
+    let mut writer = Writer::join(&context).await?;
+    writer.submit_bytes(20 * MIB);
+    slow.expect_echoes_of(&writer.history, "slow.readers-safe")
+        .await?;
+    writer.expect_from(1, "slow.readers-safe").await?;
+    slow.barrier(&mut [&mut writer.client], "slow.readers-safe")
         .await
 }
 

@@ -7,8 +7,8 @@ use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::frames::Frames;
 use super::plan::{Cut, Direction, Faults, How, Pace, Place};
+use crate::framing::Frames;
 use crate::numbers::Numbers;
 
 /// The most bytes that are read at once.
@@ -28,6 +28,9 @@ const HANDSHAKE: u64 = 40;
 /// the other end can take it, which on a busy machine takes milliseconds, and no server waits for a `hello`
 /// for ever.
 const DRIBBLING: Duration = Duration::from_millis(500);
+
+/// How late a timer may be.
+const TIMER: Duration = Duration::from_millis(5);
 
 /// Why a direction has stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,7 +134,9 @@ impl Lane {
         if self.pace.bytes_per_second > 0 {
             wait_until(self.free).await;
             let takes = count as f64 / self.pace.bytes_per_second as f64;
-            self.free = self.free.max(Instant::now()) + Duration::from_secs_f64(takes);
+            // What a timer was late is made up for.
+            let from = self.free.max(Instant::now() - TIMER);
+            self.free = from + Duration::from_secs_f64(takes);
         }
         self.passed += count as u64;
     }

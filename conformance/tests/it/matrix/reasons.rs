@@ -14,7 +14,6 @@ pub(super) const STANDS_UNDER: &[&str] = &[
     "hello.capabilities",
     "op.fields",
     "op.ins",
-    "op.type",
     "ack.fields",
     "resync.fields",
     "resync.head",
@@ -99,8 +98,8 @@ pub(super) const NAMED_OTHERWISE: &[(&str, &str, &str)] = &[
     ),
     (
         "ForeignDeleteRefused",
-        "seq.fan-out",
-        "where many edit at once, an author's connection ends with the first delete, and echoes are missing",
+        "crdt.pending-accepted",
+        "in most cases where a delete waits it is one of somebody else's element",
     ),
     (
         "ChildrenLast",

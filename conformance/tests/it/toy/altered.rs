@@ -1,8 +1,9 @@
-//! The bytes of a client as a faulty server reads them, below what its WebSocket library does right.
+//! The bytes of a client as a faulty server reads them, and its own as it writes them, below what its
+//! WebSocket library does right.
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -14,6 +15,8 @@ pub(super) struct Altered {
     stream: TcpStream,
     fault: Option<Fault>,
     place: Place,
+    /// What is still to be written, where it is not what the library wrote.
+    written: Vec<u8>,
 }
 
 /// What the next byte of the client is.
@@ -37,7 +40,17 @@ impl Altered {
             stream,
             fault,
             place: Place::Request(0),
+            written: Vec::new(),
         }
+    }
+
+    /// Writes what is left to write.
+    fn write_on(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.written.is_empty() {
+            let count = ready!(Pin::new(&mut self.stream).poll_write(context, &self.written))?;
+            self.written.drain(..count);
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn read(&mut self, byte: &mut u8) {
@@ -104,10 +117,35 @@ impl AsyncWrite for Altered {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        if !matches!(self.fault, Some(Fault::ShortLengthsLong)) || bytes.starts_with(b"HTTP") {
+            return Pin::new(&mut self.stream).poll_write(context, bytes);
+        }
+        // The library writes whole frames.
+        let mut rest = bytes;
+        while let &[first, length, ..] = rest {
+            let frame = match length {
+                126 => 4 + usize::from(u16::from_be_bytes([rest[2], rest[3]])),
+                127 => rest.len(),
+                length => 2 + usize::from(length),
+            };
+            let from = match length {
+                126.. => 0,
+                _ => {
+                    self.written.extend([first, 126, 0, length]);
+                    2
+                }
+            };
+            self.written.extend(&rest[from..frame]);
+            rest = &rest[frame..];
+        }
+        match self.write_on(context) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            _ => Poll::Ready(Ok(bytes.len())),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.write_on(context))?;
         Pin::new(&mut self.stream).poll_flush(context)
     }
 

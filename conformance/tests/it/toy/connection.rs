@@ -338,6 +338,9 @@ impl Session<'_> {
                 tokio::time::sleep(late).await;
             }
         }
+        if self.has(Fault::SendersNeverWait) {
+            return;
+        }
         let holds_up = self.has(Fault::SlowHoldsUp);
         loop {
             let stalled = |outbox: &Outbox| {

@@ -160,6 +160,7 @@ faults! {
     CloseUnanswered: "A close frame of a client is not answered.", "close.client-close", ["close/", "session/"];
     HealthInWords: "/health answers in words.", "http.health", ["http/"];
     NoUpgrade: "There is no WebSocket at /ws.", "transport.upgrade", ["hello/"];
+    ShortLengthsLong: "The length of a short frame takes two bytes more than it needs.", "transport.upgrade", ["hello/"];
     SnapshotInBinary: "Presence snapshots are binary messages.", "transport.text-messages", ["presence/"];
     FragmentsApart: "Each frame of a message is taken for a message.", "transport.fragments", ["transport/"];
     PingUnanswered: "Pings are not answered.", "transport.ping", ["transport/"];
@@ -412,6 +413,7 @@ faults! {
     SlowClosedByCount: "After 19 clients of a document were closed as slow, none is any more.", "slow.ceiling", ["slow/latency-twenty"];
     SlowBanned: "A client that was closed as slow may not come back.", "slow.catches-up", ["slow/stalled-reader"];
     SlowTcpKept: "The TCP connection of a slow client is kept for 20 s after its close.", "slow.drops-tcp", ["slow/stalled-reader"];
+    SendersNeverWait: "Nobody who sends is made to wait for those who read more slowly.", "slow.readers-safe", ["slow/slow-reader"];
     ReadersClosed: "A client is closed as slow once 8 MiB have been sent to it.", "slow.readers-safe", ["slow/readers-stay"];
 
     // The end of the server.

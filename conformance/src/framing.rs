@@ -1,5 +1,11 @@
 //! Where WebSocket frames end in a stream of bytes: headers and lengths of RFC 6455, no more.
 
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
 /// How far the stream has been read.
 #[derive(Clone, Debug)]
 enum At {
@@ -13,23 +19,35 @@ enum At {
 
 /// Counts the frames of one direction.
 #[derive(Clone, Debug)]
-pub(super) struct Frames {
+pub(crate) struct Frames {
     at: At,
     ended: u64,
+    wide: Option<Wide>,
+}
+
+/// A length that takes more bytes than it needs, which some peers let pass and browsers do not.
+///
+/// Source: RFC 6455, section 5.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the length of a frame, {length}, takes {bytes} bytes more than it needs")]
+pub(crate) struct Wide {
+    length: u64,
+    bytes: usize,
 }
 
 impl Frames {
     /// A stream that begins with the handshake.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             at: At::Handshake(0),
             ended: 0,
+            wide: None,
         }
     }
 
     /// Reads on to the end of a frame, or through all of the bytes: how many of them are up to there,
     /// and whether it is the end of that frame. 0 is the handshake.
-    pub(super) fn read_to(&mut self, frame: u64, bytes: &[u8]) -> (usize, bool) {
+    pub(crate) fn read_to(&mut self, frame: u64, bytes: &[u8]) -> (usize, bool) {
         let mut read = 0;
         while read < bytes.len() {
             match &mut self.at {
@@ -52,6 +70,7 @@ impl Frames {
                     header.push(bytes[read]);
                     read += 1;
                     if let Some(length) = payload(header) {
+                        self.wide = self.wide.or(wide(header, length));
                         self.at = At::Payload(length);
                         if self.is_end(frame) {
                             return (read, true);
@@ -83,14 +102,30 @@ impl Frames {
     }
 }
 
-/// The length of the payload, where the header is whole. Source: RFC 6455, section 5.2.
-fn payload(header: &[u8]) -> Option<u64> {
-    let second = *header.get(1)?;
-    let extended = match second & 0x7f {
+/// Whether the length in a whole header takes more bytes than it needs.
+fn wide(header: &[u8], length: u64) -> Option<Wide> {
+    let needed = match length {
+        0..=125 => 0,
+        126..=0xffff => 2,
+        _ => 8,
+    };
+    let bytes = extended(header[1]) - needed;
+    (bytes > 0).then_some(Wide { length, bytes })
+}
+
+/// How many bytes of length stand behind the second byte.
+fn extended(second: u8) -> usize {
+    match second & 0x7f {
         126 => 2,
         127 => 8,
         _ => 0,
-    };
+    }
+}
+
+/// The length of the payload, where the header is whole. Source: RFC 6455, section 5.2.
+fn payload(header: &[u8]) -> Option<u64> {
+    let second = *header.get(1)?;
+    let extended = extended(second);
     let mask = if second & 0x80 == 0 { 0 } else { 4 };
     if header.len() < 2 + extended + mask {
         return None;
@@ -100,6 +135,61 @@ fn payload(header: &[u8]) -> Option<u64> {
         0 => u64::from(second & 0x7f),
         _ => length.fold(0, |length, byte| length << 8 | u64::from(*byte)),
     })
+}
+
+/// A stream from a server whose frames are looked at as they come: behind a frame whose length is [`Wide`]
+/// it is at an end, with that as the error.
+#[derive(Debug)]
+pub(crate) struct Strict<S> {
+    stream: S,
+    frames: Frames,
+}
+
+impl<S> Strict<S> {
+    /// Begins with the handshake.
+    pub(crate) fn new(stream: S) -> Self {
+        let frames = Frames::new();
+        Self { stream, frames }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Strict<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if let Some(wide) = self.frames.wide {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, wide)));
+        }
+        let mut read = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        while read < buf.filled().len() && self.frames.wide.is_none() {
+            let next = self.frames.ended + 1;
+            read += self.frames.read_to(next, &buf.filled()[read..]).0;
+        }
+        // What comes behind is not handed out.
+        buf.set_filled(read);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Strict<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
 }
 
 #[cfg(test)]
@@ -153,6 +243,32 @@ mod tests {
             }
             let mut frames = Frames::new();
             assert!(!bytes.chunks(size).any(|chunk| frames.read_to(99, chunk).1));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_wide_length_ends_the_stream_behind_its_frame() {
+        use tokio::io::AsyncReadExt as _;
+        let (right, _) = stream(&[0, 125, 126, 65_535, 65_536]);
+        let mut back = Vec::new();
+        let read = Strict::new(&right[..]).read_to_end(&mut back).await;
+        assert!(read.is_ok() && back == right);
+
+        let heads: [(&[u8], u64, usize); 4] = [
+            (&[0x81, 126, 0, 5], 5, 2),
+            (&[0x81, 126, 0, 0], 0, 2),
+            (&[0x81, 127, 0, 0, 0, 0, 0, 0, 0, 5], 5, 8),
+            (&[0x81, 127, 0, 0, 0, 0, 0, 0, 0xff, 0xff], 65_535, 6),
+        ];
+        for (head, length, bytes) in heads {
+            let mut wrong = [&right, head].concat();
+            wrong.resize(wrong.len() + length as usize, 0);
+            let more = [&wrong[..], &[0x81, 0]].concat();
+            let mut back = Vec::new();
+            let read = Strict::new(&more[..]).read_to_end(&mut back).await;
+            let error = read.unwrap_err().downcast::<Wide>().unwrap();
+            assert_eq!(error, Wide { length, bytes });
+            assert!(back == wrong, "{error}");
         }
     }
 }
