@@ -304,7 +304,8 @@ fn submit(seat: &Seat, hello: &Hello, op: &OpSubmission) -> Result<(), Violation
     if epoch.is_some_and(|epoch| epoch != *seat.epoch()) {
         return Err(Violation::OtherEpoch);
     }
-    match seat.submit(&op.client_id, &op.client_msg_id, &op.op)? {
+    // Its own name of the client is not kept with each op.
+    match seat.submit(&hello.client_id, &op.client_msg_id, &op.op)? {
         Submitted::New(server_seq) => debug!(server_seq, "op accepted"),
         Submitted::Duplicate(server_seq) => debug!(server_seq, "op sent again"),
     }

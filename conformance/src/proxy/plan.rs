@@ -224,7 +224,7 @@ fn drawn(seed: u64, number: u64) -> Faults {
             0 => pace.delay = Duration::from_millis(numbers.below(20) as u64),
             1 => pace.jitter = Duration::from_millis(1 + numbers.below(20) as u64),
             2 => pace.bytes_per_second = 20_000 + numbers.below(500_000) as u64,
-            3 => pace.dribbled = numbers.below(2_000) as u64,
+            3 => pace.dribbled = numbers.below(400) as u64,
             _ => {}
         }
     }
