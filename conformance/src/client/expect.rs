@@ -15,7 +15,7 @@ use crate::context::InVain;
 use crate::ids;
 use crate::outcome::{Failure, Outcome};
 use crate::pattern::{self, Bindings};
-use crate::trace::close_words;
+use crate::trace::{Connection, Trace, What, close_words};
 use crate::validate::shortened;
 use crate::wire::{Arrival, Incoming};
 
@@ -430,12 +430,17 @@ impl Client {
         }
     }
 
-    /// What has come instead of what is awaited in vain.
+    /// What has come instead of what is awaited in vain: here, or a close where somebody else was to send
+    /// it.
     pub(super) fn instead(&self) -> String {
-        self.last.as_ref().map_or_else(
-            || "nothing at all on this connection".to_owned(),
-            |last| format!("nothing; the last to come was {last}"),
-        )
+        let trace = self.context.recorder().snapshot();
+        let closed = closed_elsewhere(&trace, self.wire.connection());
+        let closed = closed.map(|closed| format!(", but the server closed {closed}"));
+        let closed = closed.unwrap_or_default();
+        match &self.last {
+            None => format!("nothing at all on this connection{closed}"),
+            Some(last) => format!("nothing{closed}; the last to come was {last}"),
+        }
     }
 
     async fn receive_raw(
@@ -476,6 +481,23 @@ impl Client {
             }
         }
     }
+}
+
+/// The last close on another connection for which the suite has not asked.
+fn closed_elsewhere(trace: &Trace, here: Connection) -> Option<String> {
+    let events = &trace.events;
+    let closes = events.iter().enumerate().rev();
+    let mut closes = closes.filter(|(_, event)| event.connection != Some(here));
+    closes.find_map(|(at, event)| {
+        let What::Close { code, reason } = &event.what else {
+            return None;
+        };
+        let asked = events[..at].iter().any(|before| {
+            before.connection == event.connection && matches!(before.what, What::SentClose { .. })
+        });
+        let name = trace.name(event.connection?);
+        (!asked).then(|| format!("{name}: {}", close_words(*code, reason)))
+    })
 }
 
 fn presence_state(update: &PresenceUpdate) -> Value {

@@ -127,6 +127,23 @@ async fn a_wait_in_vain_says_what_was_awaited_and_what_came_last() {
 }
 
 #[tokio::test]
+async fn a_wait_in_vain_says_whose_connection_the_server_has_closed() {
+    let result = play(scenario(json!([
+        {"step": "join", "on": "A"},
+        {"step": "join", "on": "B"},
+        {"step": "send", "on": "B", "frame": {"type": "hello"}},
+        {"step": "expect", "on": "A", "frame": {"type": "op_echo", "server_seq": 1}},
+    ])))
+    .await;
+    let got = result.breaches[0].got.as_deref().unwrap();
+    assert!(
+        got.starts_with("nothing, but the server closed B: close 1002 \"protocol: ")
+            && got.contains("; the last to come was {"),
+        "{got}"
+    );
+}
+
+#[tokio::test]
 async fn a_barrier_shows_what_should_not_have_come() {
     let result = play(scenario(json!([
         {"step": "join", "on": "A"},
