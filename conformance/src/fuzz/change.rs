@@ -244,12 +244,6 @@ impl Walk {
             return;
         };
         self.other_types("string", path);
-        for (other, words) in [
-            (json!({name: null}), "an object that has it for its key"),
-            (json!([name]), "an array that holds it"),
-        ] {
-            self.value(path, Json::from(&other), format!("is {words}"));
-        }
         let upper = name.to_uppercase();
         let others = [
             format!("{name} "),
