@@ -35,6 +35,13 @@ pub(crate) struct Wide {
     bytes: usize,
 }
 
+impl Wide {
+    /// Whether that is why a [`Strict`] stream has failed.
+    pub(crate) fn is_in(error: &io::Error) -> bool {
+        error.get_ref().is_some_and(|inner| inner.is::<Self>())
+    }
+}
+
 impl Frames {
     /// A stream that begins with the handshake.
     pub(crate) fn new() -> Self {

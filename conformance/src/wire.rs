@@ -32,6 +32,9 @@ use crate::trace::{Connection, Received, What};
 /// How many queued messages the writer takes at once.
 const BATCH: usize = 64;
 
+/// A WebSocket whose frames are looked at.
+type Socket = WebSocketStream<Strict<Stream>>;
+
 /// How a connection reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Buffers {
@@ -162,11 +165,7 @@ impl Wire {
         Ok(Self::start(socket, connection, recorder))
     }
 
-    fn start(
-        socket: WebSocketStream<Strict<Stream>>,
-        connection: Connection,
-        recorder: Arc<Recorder>,
-    ) -> (Self, Inbox) {
+    fn start(socket: Socket, connection: Connection, recorder: Arc<Recorder>) -> (Self, Inbox) {
         let (sink, stream) = socket.split();
         let (commands, queue) = mpsc::unbounded_channel();
         let (deliver, inbox) = mpsc::unbounded_channel();
@@ -321,7 +320,7 @@ fn handshake_words(error: &Error) -> String {
 }
 
 struct Reader {
-    stream: SplitStream<WebSocketStream<Strict<Stream>>>,
+    stream: SplitStream<Socket>,
     connection: Connection,
     recorder: Arc<Recorder>,
     deliver: mpsc::UnboundedSender<Incoming>,
@@ -381,25 +380,21 @@ impl Reader {
     }
 
     fn fail(self, error: &Error) {
-        match error {
-            Error::Io(error) if !error.get_ref().is_some_and(|inner| inner.is::<Wide>()) => {
-                self.end(Some(error.to_string()));
+        let what = match error {
+            Error::Io(error) if Wide::is_in(error) => {
+                format!("the server broke the rules of WebSocket: {error}")
             }
-            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => self.end(None),
-            error => {
-                let what = match error {
-                    Error::Protocol(ProtocolError::ReceivedAfterClosing) => {
-                        "the server sent another frame after its close frame".to_owned()
-                    }
-                    Error::Utf8(_) => "the server sent a text message that is not UTF-8".to_owned(),
-                    Error::Io(error) => format!("the server broke the rules of WebSocket: {error}"),
-                    error => format!("the server broke the rules of WebSocket: {error}"),
-                };
-                self.recorder
-                    .record(Some(self.connection), What::WebSocketError(what.clone()));
-                self.end(Some(what));
+            Error::Io(error) => return self.end(Some(error.to_string())),
+            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => return self.end(None),
+            Error::Protocol(ProtocolError::ReceivedAfterClosing) => {
+                "the server sent another frame after its close frame".to_owned()
             }
-        }
+            Error::Utf8(_) => "the server sent a text message that is not UTF-8".to_owned(),
+            error => format!("the server broke the rules of WebSocket: {error}"),
+        };
+        self.recorder
+            .record(Some(self.connection), What::WebSocketError(what.clone()));
+        self.end(Some(what));
     }
 
     fn end(self, error: Option<String>) {
@@ -423,7 +418,7 @@ impl Reader {
 }
 
 struct Writer {
-    sink: SplitSink<WebSocketStream<Strict<Stream>>, Message>,
+    sink: SplitSink<Socket, Message>,
     connection: Connection,
     recorder: Arc<Recorder>,
     broken: bool,

@@ -34,7 +34,8 @@ pub enum ClientMessage<O = Op> {
 }
 
 impl<'de, O: Deserialize<'de>> ClientMessage<O> {
-    /// Reads a message. It is the same as [`serde_json::from_str`], and twice as fast for an op.
+    /// Reads a message as [`serde_json::from_str`] does, and an op twice as fast. More is taken of what is
+    /// not graded alone: unknown fields with numbers no double holds, or nested deeper than 127.
     ///
     /// Errors: it is no message; the server closes with 1002 (`close.not-json`, `close.schema`).
     pub fn from_json(text: &'de str) -> serde_json::Result<Self> {

@@ -1,6 +1,7 @@
 //! The waiting half of a client. Each wait has one deadline; messages are taken in the order in which
 //! they came.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -485,19 +486,23 @@ impl Client {
 
 /// The last close on another connection for which the suite has not asked.
 fn closed_elsewhere(trace: &Trace, here: Connection) -> Option<String> {
-    let events = &trace.events;
-    let closes = events.iter().enumerate().rev();
-    let mut closes = closes.filter(|(_, event)| event.connection != Some(here));
-    closes.find_map(|(at, event)| {
-        let What::Close { code, reason } = &event.what else {
-            return None;
+    let mut asked = HashSet::new();
+    let mut last = None;
+    for event in &trace.events {
+        let Some(connection) = event.connection else {
+            continue;
         };
-        let asked = events[..at].iter().any(|before| {
-            before.connection == event.connection && matches!(before.what, What::SentClose { .. })
-        });
-        let name = trace.name(event.connection?);
-        (!asked).then(|| format!("{name}: {}", close_words(*code, reason)))
-    })
+        match &event.what {
+            What::SentClose { .. } => drop(asked.insert(connection)),
+            What::Close { code, reason } if connection != here && !asked.contains(&connection) => {
+                last = Some((connection, code, reason));
+            }
+            _ => {}
+        }
+    }
+    let (connection, code, reason) = last?;
+    let name = trace.name(connection);
+    Some(format!("{name}: {}", close_words(*code, reason)))
 }
 
 fn presence_state(update: &PresenceUpdate) -> Value {
