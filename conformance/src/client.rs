@@ -4,6 +4,7 @@
 //! Deliberately absent: a CRDT. What a text must be, the case says or `model` works out.
 
 mod expect;
+mod unread;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use crate::context::{Context, InVain};
 use crate::ids;
 use crate::outcome::{Failure, Outcome};
 use crate::trace::{Received, What};
-use crate::wire::{Arrival, Inbox, Incoming, Outgoing, Phase, Wire};
+use crate::wire::{Arrival, Inbox, Incoming, Outgoing, Wire};
 
 /// A message that came, with its place in the trace.
 #[derive(Clone, Debug)]
@@ -549,23 +550,5 @@ impl Client {
     /// Drops the TCP connection without a close frame. What is not flushed may not be sent.
     pub async fn abandon(self) {
         self.wire.abandon().await;
-    }
-
-    /// Stops reading from the socket. What has come already can still be expected.
-    pub fn stop_reading(&mut self) {
-        self.wire.stop_reading();
-    }
-
-    /// Reads from the socket again.
-    pub fn resume_reading(&mut self) {
-        self.wire.resume_reading();
-    }
-
-    /// Waits until the TCP connection is gone, for at most `within` (scaled): whether it is.
-    pub async fn ended_within(&mut self, within: Duration) -> bool {
-        let within = self.context.scaled(within);
-        tokio::time::timeout(within, self.wire.reached(Phase::Ended))
-            .await
-            .is_ok()
     }
 }

@@ -18,7 +18,7 @@ use crate::exec::Instance;
 use crate::http;
 use crate::ids;
 use crate::outcome::{Failure, Outcome};
-use crate::proxy::Proxy;
+use crate::proxy::{Plan, Proxy};
 use crate::recorder::Recorder;
 use crate::strain::strain;
 use crate::target::Target;
@@ -244,6 +244,12 @@ impl Context {
     /// Opens a WebSocket with the receive buffer given; see [`Buffers::Small`] for slow readers.
     pub async fn connect_with(&self, name: &str, buffers: Buffers) -> Outcome<Client> {
         self.connect_to(&self.target(), name, buffers).await
+    }
+
+    /// Starts a proxy before the server under test.
+    pub(crate) async fn start_proxy(&self, plan: Plan) -> Outcome<Proxy> {
+        let started = Proxy::start(&self.target().authority(), plan).await;
+        started.map_err(|why| Failure::Harness(format!("the proxy can't start: {why}")))
     }
 
     /// Opens a WebSocket through a proxy, with which it ends.

@@ -146,6 +146,8 @@ ids! {
     CLOSE_ISOLATED = "close.isolated";
     /// How reasons are worded.
     CLOSE_REASON = "close.reason";
+    /// Nobody is closed without a reason.
+    CLOSE_ONLY_THEN = "close.only-then";
     /// No other codes than the table's.
     CLOSE_TABLE_ONLY = "close.table-only";
     /// No failure of the server's own.

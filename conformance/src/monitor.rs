@@ -17,6 +17,7 @@ pub mod stream;
 #[cfg(test)]
 mod testing;
 mod text;
+mod unearned;
 
 pub(crate) use session::sync_rule;
 pub(crate) use state::compare as compare_states;
@@ -53,6 +54,7 @@ pub const WATCHED: &[&str] = &[
     ids::CLOSE_TABLE_ONLY,
     ids::CLOSE_NO_1011,
     ids::CLOSE_REASON,
+    ids::CLOSE_ONLY_THEN,
     ids::SYNC_NEVER_CLOSES,
     ids::SLOW_READERS_SAFE,
 ];
@@ -103,6 +105,7 @@ fn check_life(trace: &Trace) -> Vec<Breach> {
         close::codes,
         close::reasons,
         close::unprovoked,
+        unearned::closes,
         close::too_slow_too_soon,
         close::websocket,
     ];

@@ -137,6 +137,7 @@ pub struct Wire {
     commands: mpsc::UnboundedSender<Command>,
     reads: watch::Sender<bool>,
     phase: watch::Receiver<Phase>,
+    refuses: watch::Receiver<bool>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -171,6 +172,7 @@ impl Wire {
         let (deliver, inbox) = mpsc::unbounded_channel();
         let (reads, reads_rx) = watch::channel(true);
         let (phase_tx, phase) = watch::channel(Phase::Open);
+        let (refuses_tx, refuses) = watch::channel(false);
         let reader = Reader {
             stream,
             connection,
@@ -183,7 +185,7 @@ impl Wire {
             sink,
             connection,
             recorder: Arc::clone(&recorder),
-            broken: false,
+            broken: refuses_tx,
         };
         let tasks = Mutex::new(vec![
             tokio::spawn(reader.run()),
@@ -196,6 +198,7 @@ impl Wire {
                 commands,
                 reads,
                 phase,
+                refuses,
                 tasks,
             },
             inbox,
@@ -251,6 +254,13 @@ impl Wire {
         let mut receiver = self.phase.clone();
         // An error means that the reader is gone, which is further than any phase.
         let _ = receiver.wait_for(|reached| *reached >= phase).await;
+    }
+
+    /// Waits until something could not be sent any more.
+    pub async fn refused(&self) {
+        let mut receiver = self.refuses.clone();
+        // An error means that the writer is gone.
+        let _ = receiver.wait_for(|&refuses| refuses).await;
     }
 
     /// Drops the TCP connection at once, without a close frame; what is queued is not sent.
@@ -421,7 +431,7 @@ struct Writer {
     sink: SplitSink<Socket, Message>,
     connection: Connection,
     recorder: Arc<Recorder>,
-    broken: bool,
+    broken: watch::Sender<bool>,
 }
 
 impl Writer {
@@ -435,7 +445,7 @@ impl Writer {
                     Command::Flushed(done) => waiting.push(done),
                 }
             }
-            if !self.broken
+            if !*self.broken.borrow()
                 && let Err(error) = self.sink.flush().await
             {
                 self.fail(&error);
@@ -449,7 +459,7 @@ impl Writer {
 
     /// Puts a message into the trace and then into the socket, so that no answer precedes it there.
     async fn feed(&mut self, outgoing: Outgoing) {
-        if self.broken {
+        if *self.broken.borrow() {
             return;
         }
         let (what, frames) = frames(outgoing);
@@ -462,7 +472,6 @@ impl Writer {
     }
 
     fn fail(&mut self, error: &Error) {
-        self.broken = true;
         let why = match error {
             Error::Protocol(ProtocolError::SendAfterClosing)
             | Error::AlreadyClosed
@@ -471,6 +480,7 @@ impl Writer {
         };
         self.recorder
             .record(Some(self.connection), What::NotSent(why));
+        self.broken.send_replace(true);
     }
 }
 

@@ -344,7 +344,6 @@ async fn write<W>(
 where
     W: Sink<Message, Error = Error> + Unpin,
 {
-    let winds_up = || last.load(Relaxed) != u64::MAX;
     let mut has_all = false;
     loop {
         poll_fn(|cx| {
@@ -355,15 +354,16 @@ where
             flushed
         })
         .await?;
-        if has_all && !winds_up() {
+        let last = last.load(Relaxed);
+        if last != u64::MAX && seat.has_taken(last) {
+            return Ok(());
+        }
+        if has_all && last == u64::MAX {
             seat.signals().wake.notified().await;
             // Whoever has something to submit now goes first, and all of it goes out in one write.
             tokio::task::yield_now().await;
         }
         let batch = seat.take();
-        if batch.frames.is_empty() && winds_up() && seat.has_taken(last.load(Relaxed)) {
-            return Ok(());
-        }
         outgoing.extend(batch.frames);
         has_all = batch.is_all;
     }

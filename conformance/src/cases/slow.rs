@@ -11,7 +11,7 @@ use crate::client::{Client, ROOT};
 use crate::context::Context;
 use crate::ids;
 use crate::outcome::{Failure, Outcome};
-use crate::proxy::{Faults, Plan, Proxy};
+use crate::proxy::{Faults, Plan};
 use crate::wire::Buffers;
 
 use super::follow::follow;
@@ -56,6 +56,20 @@ pub(super) fn cases() -> Vec<Case> {
             "a client that takes 6 MiB a second gets all of the 20 MiB that are sent without waiting",
             &["slow.readers-safe", ids::SEQ_FAN_OUT],
             slow_reader,
+        )
+        .weight(Weight::Slow),
+        Case::code(
+            "slow/dropped-unread",
+            "the TCP connection of a slow client ends though the client does not read on",
+            &["slow.drops-tcp", "slow.no-delay"],
+            dropped_unread,
+        )
+        .weight(Weight::Slow),
+        Case::code(
+            "slow/stalled-pings",
+            "a client that pings on and does not read is waited for no longer than a silent one",
+            &["slow.no-delay", "slow.alone"],
+            stalled_pings,
         )
         .weight(Weight::Slow),
         Case::code(
@@ -164,13 +178,7 @@ impl Writer {
 }
 
 async fn stalled_reader(context: Context) -> Outcome {
-    let mut stalled = join_small(&context, "stalled").await?;
-    let mut witness = context.join("witness").await?;
-    let mut writer = Writer::join(&context).await?;
-    witness
-        .expect_echoes_of(&writer.history, ids::SEQ_FAN_OUT)
-        .await?;
-    stalled.stop_reading();
+    let (mut stalled, mut witness, mut writer) = stall(&context).await?;
     let from = writer.submit_bytes(16 * MIB + IN_BUFFERS);
     writer.goes_on(from, &mut witness, "slow.alone").await?;
     stalled.resume_reading();
@@ -276,8 +284,7 @@ async fn readers_stay(context: Context) -> Outcome {
 /// More is sent than may wait for anybody: who reads more slowly than others send is waited for.
 async fn slow_reader(context: Context) -> Outcome {
     let slowly = Faults::none().throttle(6 * MIB as u64);
-    let way = Proxy::start(&context.target().authority(), Plan::in_turn([slowly])).await;
-    let way = way.map_err(|why| Failure::Harness(format!("the proxy can't start: {why}")))?;
+    let way = context.start_proxy(Plan::same(slowly)).await?;
     let mut slow = context.connect_through(&way, "slow").await?;
     slow.hello(context.doc_id(), "slow", None);
     slow.expect_joined().await?;
@@ -288,6 +295,43 @@ async fn slow_reader(context: Context) -> Outcome {
     writer.expect_from(1, "slow.readers-safe").await?;
     slow.barrier(&mut [&mut writer.client], "slow.readers-safe")
         .await
+}
+
+/// Whatever the system still holds for the client, it takes nothing from it once the server has let go.
+async fn dropped_unread(context: Context) -> Outcome {
+    let (mut stalled, mut witness, mut writer) = stall(&context).await?;
+    let from = writer.submit_bytes(16 * MIB + IN_BUFFERS);
+    writer.goes_on(from, &mut witness, "slow.no-delay").await?;
+    if stalled.refused_within(DROPPED_WITHIN).await {
+        return Ok(());
+    }
+    let name = stalled.name();
+    let what = format!("TCP still takes what {name} sends, 10 s after too much waited for it");
+    Err(Failure::breach("slow.drops-tcp", what)
+        .expected("the end of the TCP connection, unsent data or not")
+        .got("every ping is taken"))
+}
+
+/// What a client sends says nothing of what it reads.
+async fn stalled_pings(context: Context) -> Outcome {
+    let (mut stalled, mut witness, mut writer) = stall(&context).await?;
+    let from = writer.submit_bytes(16 * MIB + IN_BUFFERS);
+    tokio::select! {
+        never = stalled.ping_on() => match never {},
+        gone_on = writer.goes_on(from, &mut witness, "slow.alone") => gone_on,
+    }
+}
+
+/// A client that does not read, one that does, and a writer.
+async fn stall(context: &Context) -> Outcome<(Client, Client, Writer)> {
+    let mut stalled = join_small(context, "stalled").await?;
+    let mut witness = context.join("witness").await?;
+    let writer = Writer::join(context).await?;
+    witness
+        .expect_echoes_of(&writer.history, ids::SEQ_FAN_OUT)
+        .await?;
+    stalled.stop_reading();
+    Ok((stalled, witness, writer))
 }
 
 async fn stalled_in_sync(context: Context) -> Outcome {
@@ -306,13 +350,7 @@ async fn stalled_in_sync(context: Context) -> Outcome {
 }
 
 async fn others_go_on(context: Context) -> Outcome {
-    let mut stalled = join_small(&context, "stalled").await?;
-    let mut witness = context.join("witness").await?;
-    let mut writer = Writer::join(&context).await?;
-    witness
-        .expect_echoes_of(&writer.history, ids::SEQ_FAN_OUT)
-        .await?;
-    stalled.stop_reading();
+    let (_stalled, mut witness, mut writer) = stall(&context).await?;
     for _ in 0..500 {
         let from = writer.submit(1);
         writer.goes_on(from, &mut witness, "slow.alone").await?;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use collab_spec::id::Name;
-use collab_spec::message::{OpSubmission, ServerMessage};
+use collab_spec::id::{ElementId, Name};
+use collab_spec::message::{Op, OpSubmission, ServerMessage};
 
 use crate::case::{Case, Weight};
 use crate::client::{Client, ROOT};
@@ -53,7 +53,47 @@ pub(super) fn cases() -> Vec<Case> {
             two_connections_race,
         )
         .weight(Weight::Heavy),
+        Case::code(
+            "close/only-then",
+            "who sends 1,500 right messages, many of them for the second time, is not closed",
+            &[ids::CLOSE_ONLY_THEN],
+            only_then,
+        ),
     ]
+}
+
+async fn only_then(context: Context) -> Outcome {
+    let mut anna = context.join("anna").await?;
+    let mut bo = context.join("bo").await?;
+    let typed = type_on(&mut anna, &ROOT, 600);
+    anna.expect_echoes_of(&typed, ids::CLOSE_ONLY_THEN).await?;
+    bo.expect_echoes_of(&typed, ids::CLOSE_ONLY_THEN).await?;
+    // What bo deletes is anna's, and anna deletes it once more.
+    let elements = typed.iter().filter_map(|submission| match &submission.op {
+        Op::Ins(insert) => Some(&insert.id),
+        Op::Del(_) => None,
+    });
+    let elements: Vec<_> = elements.take(300).collect();
+    delete(&elements, &mut bo, &mut anna).await?;
+    delete(&elements, &mut anna, &mut bo).await?;
+    for submission in &typed {
+        anna.resend(submission);
+    }
+    let confirmed = expect_confirmed(&mut anna, typed.iter()).await;
+    confirmed.map_err(|failure| failure.unless_late(ids::CLOSE_ONLY_THEN))?;
+    anna.ping(b"still there", ids::PING).await?;
+    anna.barrier(&mut [&mut bo], ids::CLOSE_ONLY_THEN).await
+}
+
+async fn delete(elements: &[&ElementId], by: &mut Client, other: &mut Client) -> Outcome {
+    let deletes: Vec<_> = elements.iter().map(|id| by.delete(id)).collect();
+    by.submit_all(&deletes);
+    for client in [by, other] {
+        client
+            .expect_echoes_of(&deletes, ids::CLOSE_ONLY_THEN)
+            .await?;
+    }
+    Ok(())
 }
 
 async fn resend_after_lost_connection(context: Context) -> Outcome {

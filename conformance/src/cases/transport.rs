@@ -1,5 +1,7 @@
 //! Sizes, fragments and pings.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::case::{Case, Weight};
@@ -10,6 +12,7 @@ use crate::outcome::{Failure, Outcome};
 use crate::trace::MAX_PING_BYTES;
 
 use super::follow::{letters, type_on};
+use super::slow::join_small;
 
 /// The size that every server takes (`transport.takes-64k`), in bytes.
 const TAKEN: usize = 65_536;
@@ -75,6 +78,13 @@ pub(super) fn cases() -> Vec<Case> {
             &[ids::PING],
             ping,
         ),
+        Case::code(
+            "transport/pings-unread",
+            "a client that sends 8 MiB of pings before it reads gets whole frames, and pongs on",
+            &[ids::PING, ids::UPGRADE],
+            pings_unread,
+        )
+        .weight(Weight::Heavy),
         Case::code(
             "close/delivered-under-load",
             "the close frame of a violation arrives though a mebibyte more was on its way",
@@ -211,6 +221,20 @@ async fn ping(context: Context) -> Outcome {
     anna.ping(&[], ids::PING).await?;
     anna.expect_echoes_of(&typed, ids::SEQ_FAN_OUT).await?;
     Ok(())
+}
+
+/// A server may answer the last of several pings alone (RFC 6455, section 5.5.3), or read no more until its
+/// pongs are taken.
+async fn pings_unread(context: Context) -> Outcome {
+    let mut anna = join_small(&context, "anna").await?;
+    anna.stop_reading();
+    for number in 0..(8 << 20) / 125 {
+        anna.send_ping(format!("{number:0>125}").as_bytes());
+    }
+    anna.taken_within(Duration::from_secs(1)).await;
+    anna.resume_reading();
+    anna.ping(b"behind all that", ids::PING).await?;
+    anna.barrier(&mut [], ids::UPGRADE).await
 }
 
 async fn delivered_under_load(context: Context) -> Outcome {

@@ -51,6 +51,10 @@ pub(super) struct Talk {
     /// The indices of the connection's events.
     pub(super) events: Vec<usize>,
     pub(super) said: bool,
+    /// Whether the suite sent another text behind the first.
+    pub(super) has_gone_on: bool,
+    /// Whether it sent another `hello`.
+    pub(super) says_hello_again: bool,
     /// Whether the suite sent a text here that is no valid message of a client.
     pub(super) is_unfit: bool,
 }
@@ -234,9 +238,10 @@ impl<'a> Digest<'a> {
             What::SentText { text, .. } => {
                 let talk = &mut self.talks[connection.0];
                 let first = !std::mem::replace(&mut talk.said, true);
+                talk.has_gone_on |= !first;
                 match validate::client_message(text, &[]) {
                     Some(ClientMessage::Hello(hello)) if first => talk.hello = Some((index, hello)),
-                    Some(ClientMessage::Hello(_)) => {}
+                    Some(ClientMessage::Hello(_)) => talk.says_hello_again = true,
                     message => sent.push((index, connection, text, message)),
                 }
             }
@@ -405,6 +410,7 @@ impl<'a> Digest<'a> {
     pub(super) fn text(&self, event: usize) -> String {
         match self.trace.events.get(event).map(|event| &event.what) {
             Some(What::Text(received)) => shown(&received.text),
+            Some(What::SentText { text, .. }) => shown(text),
             _ => String::new(),
         }
     }

@@ -12,8 +12,7 @@ use super::plan::Plan;
 use super::play::{self, How, Stopped};
 use crate::context::Context;
 use crate::ids;
-use crate::outcome::Failure;
-use crate::proxy::{self, Faults, Proxy};
+use crate::proxy::{self, Faults};
 use crate::trace::{Trace, What};
 
 /// From which connection on none is cut any more, so that every history comes to its end.
@@ -31,10 +30,9 @@ pub(super) async fn play(
     let Some(seed) = how.chaos else {
         return play::play(plan, context, how, activity).await;
     };
-    let target = context.target();
-    let started = Proxy::start(&target.authority(), harms(seed)).await;
-    let proxy = started.map_err(|why| Stopped {
-        failure: Failure::Harness(format!("the proxy can't start: {why}")),
+    let started = context.start_proxy(harms(seed)).await;
+    let proxy = started.map_err(|failure| Stopped {
+        failure,
         waited_on: None,
         waited_for: None,
     })?;

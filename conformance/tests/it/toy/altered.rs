@@ -117,6 +117,10 @@ impl AsyncWrite for Altered {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if matches!(self.fault, Some(Fault::PongsCut)) && bytes[0] & 0x0f == 10 {
+            ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
+            return Poll::Ready(Ok(bytes.len()));
+        }
         if !matches!(self.fault, Some(Fault::ShortLengthsLong)) || bytes.starts_with(b"HTTP") {
             return Pin::new(&mut self.stream).poll_write(context, bytes);
         }

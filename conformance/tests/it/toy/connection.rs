@@ -90,6 +90,7 @@ pub(super) async fn serve(toy: &Arc<Toy>, mut stream: TcpStream) {
         joined: None,
         joined_at: None,
         on: On::default(),
+        texts: 0,
     };
     let mut writer = Writer {
         sink,
@@ -114,6 +115,9 @@ pub(super) async fn serve(toy: &Arc<Toy>, mut stream: TcpStream) {
     let slow = outbox.slow.load(Ordering::SeqCst);
     if toy.has(Fault::CloseUnanswered) && matches!(end, End::Closed) {
         return;
+    }
+    if toy.has(Fault::SlowTcpUntilRead) && slow {
+        writer.close(toy, (1013, "too slow")).await;
     }
     if toy.has(Fault::SlowTcpKept) && slow {
         let kept = Duration::from_secs(20);
@@ -235,6 +239,7 @@ struct Session<'a> {
     joined: Option<(Shared, String, String)>,
     joined_at: Option<Instant>,
     on: On,
+    texts: usize,
 }
 
 impl Session<'_> {
@@ -318,6 +323,10 @@ impl Session<'_> {
                     }
                 }
                 Some(Ok(Message::Text(text))) => self.text(&text),
+                Some(Ok(Message::Ping(_))) if self.has(Fault::PingsHoldUp) => {
+                    self.outbox.taken.fetch_add(1, Ordering::SeqCst);
+                    Ok(())
+                }
                 Some(Ok(_)) => Ok(()),
             };
             if let Err(refusal) = result {
@@ -381,6 +390,10 @@ impl Session<'_> {
     }
 
     fn text(&mut self, text: &str) -> Result<(), Refusal> {
+        self.texts += 1;
+        if self.has(Fault::BusyClosed) && self.texts > 1_000 {
+            return Err((1008, "too many messages"));
+        }
         let text = &*misreads::text(text, self.toy.fault);
         let Some(mut value) = messages::parse(text, self.toy.fault) else {
             let code = match self.toy.fault {

@@ -162,6 +162,7 @@ faults! {
     NoUpgrade: "There is no WebSocket at /ws.", "transport.upgrade", ["hello/"];
     ShortLengthsLong: "The length of a short frame takes two bytes more than it needs.", "transport.upgrade", ["hello/"];
     SnapshotInBinary: "Presence snapshots are binary messages.", "transport.text-messages", ["presence/"];
+    PongsCut: "Of pongs that the system takes in part, the rest is lost.", "transport.upgrade", ["transport/pings-unread"];
     FragmentsApart: "Each frame of a message is taken for a message.", "transport.fragments", ["transport/"];
     PingUnanswered: "Pings are not answered.", "transport.ping", ["transport/"];
     TypeMustBeFirst: "A message must begin with its type.", "transport.any-json", ["frames/"];
@@ -188,6 +189,7 @@ faults! {
     HelloTimeoutShort: "A connection without a hello is closed after a second.", "close.hello-timeout", ["session/"];
     ReasonPlain: "Close reasons lack the prefix.", "close.reason", ["close/"];
     FramingUnanswered: "A breach of RFC 6455 ends the connection without a close frame.", "close.framing", ["close/"];
+    BusyClosed: "A connection that has sent 1,000 messages is closed with 1008.", "close.only-then", ["close/"];
     ViolationEndsAll: "A violation closes every connection of the document.", "close.isolated", ["close/"];
     ViolationUnflushed: "What is queued is thrown away at a violation.", "close.flush", ["close/"];
     ViolationGoesOn: "Messages behind a violation are still handled.", "close.nothing-after", ["close/"];
@@ -413,6 +415,8 @@ faults! {
     SlowClosedByCount: "After 19 clients of a document were closed as slow, none is any more.", "slow.ceiling", ["slow/latency-twenty"];
     SlowBanned: "A client that was closed as slow may not come back.", "slow.catches-up", ["slow/stalled-reader"];
     SlowTcpKept: "The TCP connection of a slow client is kept for 20 s after its close.", "slow.drops-tcp", ["slow/stalled-reader"];
+    SlowTcpUntilRead: "The TCP connection of a slow client is kept until the client reads.", "slow.drops-tcp", ["slow/dropped-unread"];
+    PingsHoldUp: "A client that pings is waited for as one that reads.", "slow.no-delay", ["slow/stalled-pings"];
     SendersNeverWait: "Nobody who sends is made to wait for those who read more slowly.", "slow.readers-safe", ["slow/slow-reader"];
     ReadersClosed: "A client is closed as slow once 8 MiB have been sent to it.", "slow.readers-safe", ["slow/readers-stay"];
 

@@ -1,0 +1,278 @@
+//! Closes with a code of the table where nothing that the table names has happened.
+//!
+//! Deliberately absent: 1013, which is about who reads (see `close`), and what cases alone can know, such
+//! as whether a document is as old as the case.
+
+use std::collections::HashMap;
+
+use collab_spec::close::CloseCode;
+use collab_spec::id::{Name, ParentId};
+use collab_spec::message::Op;
+use collab_spec::report::Breach;
+
+use super::breach;
+use super::digest::{Digest, Submission, Talk};
+use crate::ids;
+use crate::trace::{Connection, MAX_PING_BYTES, What, close_words};
+
+/// The longest message that every server takes (`transport.takes-64k`), in bytes.
+const TAKEN: usize = 65_536;
+
+/// How deep a message may be nested (`transport.nesting`).
+const NESTED: usize = 32;
+
+/// No connection is closed with a code of the table whose client has done what is right and nothing else.
+pub(super) fn closes(digest: &Digest<'_>) -> Vec<Breach> {
+    let talks = digest.talks.iter().enumerate();
+    let found = talks.filter_map(|(index, talk)| unearned(digest, Connection(index), talk));
+    found.collect()
+}
+
+fn unearned(digest: &Digest<'_>, connection: Connection, talk: &Talk) -> Option<Breach> {
+    let (event, code, reason) = close_of(digest, talk)?;
+    let (_, hello) = talk.hello.as_ref()?;
+    let is_right = talk.ack.is_some()
+        && talk.has_gone_on
+        && hello.epoch().is_ok()
+        && !talk.is_unfit
+        && !talk.says_hello_again
+        && talk.events.iter().all(|&event| is_plain(digest, event))
+        && !breaks_rules(digest, connection, code);
+    if !is_right {
+        return None;
+    }
+    let refused = first_unanswered(digest, connection, event);
+    let requirement = refused.map_or(ids::CLOSE_ONLY_THEN, |refused| why(digest, refused));
+    let what = format!(
+        "the server closed {} with {}, where all that was sent is right",
+        digest.name(event),
+        close_words(code, reason)
+    );
+    let mut wrong = breach(requirement, event, what);
+    wrong.expected = Some(match refused {
+        Some(refused) => format!("the echo of {}", digest.text(refused.event)),
+        None => "that the connection stays open".to_owned(),
+    });
+    Some(wrong)
+}
+
+/// The event, code and reason of a close with a code of the table, where the client has not closed before
+/// and reads.
+fn close_of<'a>(digest: &'a Digest<'_>, talk: &Talk) -> Option<(usize, u16, &'a str)> {
+    let mut ending = talk
+        .events
+        .iter()
+        .map(|&event| (event, &digest.trace.events[event].what));
+    ending.find_map(|(event, what)| match what {
+        What::SentClose { .. } | What::Dropped => Some(None),
+        What::Close { code, reason } => {
+            let named = CloseCode::from_code(*code)?;
+            let is_other = matches!(
+                named,
+                CloseCode::Normal | CloseCode::GoingAway | CloseCode::TryAgainLater
+            );
+            Some((!is_other).then_some((event, *code, reason.as_str())))
+        }
+        _ => None,
+    })?
+}
+
+/// Whether an event is none that a server may close for, as far as sizes and frames go.
+fn is_plain(digest: &Digest<'_>, event: usize) -> bool {
+    match &digest.trace.events[event].what {
+        What::SentBytes { .. } => false,
+        What::SentPing(data) => data.len() <= MAX_PING_BYTES,
+        What::SentText { text, .. } => {
+            let opening = text.bytes().filter(|byte| matches!(byte, b'{' | b'['));
+            text.len() <= TAKEN && opening.count() <= NESTED
+        }
+        _ => true,
+    }
+}
+
+/// Whether something that a connection has sent breaks a rule, or may do so in a document that is older
+/// than the trace.
+fn breaks_rules(digest: &Digest<'_>, connection: Connection, code: u16) -> bool {
+    let is_own = |submission: &&Submission| submission.connection == connection;
+    let mut own = digest.submissions.iter().filter(is_own);
+    let shown = digest.shown.values().flatten();
+    let mut shown = shown.filter(|shown| shown.connection == connection);
+    if own.clone().any(|submission| submission.refused.is_some())
+        || shown.any(|shown| shown.refused.is_some())
+    {
+        return true;
+    }
+    if code != CloseCode::PolicyViolation.code() {
+        return false;
+    }
+    own.any(|submission| {
+        let message = &submission.message;
+        !digest.is_fresh(&message.doc_id)
+            || digest.by_key[&submission.key()]
+                .iter()
+                .any(|&place| digest.submissions[place].message.op != message.op)
+    }) || takes_ids_again(digest, connection)
+}
+
+/// Whether an insert of a connection has an id of another insert, in part or whole, and is not the same.
+fn takes_ids_again(digest: &Digest<'_>, connection: Connection) -> bool {
+    type Span<'a> = (u64, u64, &'a Submission);
+    let mut inserts: HashMap<(&Name, &Name), Vec<Span<'_>>> = HashMap::new();
+    for submission in &digest.submissions {
+        let message = &submission.message;
+        if let Op::Ins(insert) = &message.op {
+            let from = insert.id.lamport();
+            let span = (from, from + message.op.elements(), submission);
+            let key = (&message.doc_id, insert.id.replica_id());
+            inserts.entry(key).or_default().push(span);
+        }
+    }
+    inserts.into_values().any(|mut spans| {
+        spans.sort_by_key(|&(from, to, _)| (from, to));
+        let mut widest: Option<Span<'_>> = None;
+        spans.into_iter().any(|span| {
+            let (from, to, submission) = span;
+            let clashes = widest.is_some_and(|(_, end, other)| {
+                let concerns = [submission.connection, other.connection].contains(&connection);
+                from < end && submission.message.op != other.message.op && concerns
+            });
+            if widest.is_none_or(|(_, end, _)| to > end) {
+                widest = Some(span);
+            }
+            clashes
+        })
+    })
+}
+
+/// The first op of a connection that has had no echo there before an event.
+fn first_unanswered<'a>(
+    digest: &'a Digest<'_>,
+    connection: Connection,
+    before: usize,
+) -> Option<&'a Submission> {
+    let mut answered = HashMap::new();
+    for echo in digest.echoes.iter().filter(|echo| echo.event < before) {
+        if digest.trace.events[echo.event].connection == Some(connection) {
+            answered.insert(echo.key(), echo.event);
+        }
+    }
+    let mut own = digest
+        .submissions
+        .iter()
+        .filter(|submission| submission.connection == connection && submission.event < before);
+    own.find(|submission| {
+        let answer = answered.get(&submission.key());
+        answer.is_none_or(|&answer| answer < submission.event)
+    })
+}
+
+/// What is most likely broken where an op is refused that is right.
+fn why(digest: &Digest<'_>, refused: &Submission) -> &'static str {
+    let message = &refused.message;
+    let needed = match &message.op {
+        Op::Del(delete) => &delete.id,
+        Op::Ins(insert) => match &insert.parent_id {
+            ParentId::Element(parent) => parent,
+            ParentId::Root => return ids::CLOSE_ONLY_THEN,
+        },
+    };
+    let mut before = digest
+        .submissions
+        .iter()
+        .filter(|other| other.event < refused.event && other.message.doc_id == message.doc_id);
+    let is_there = before.any(|other| match &other.message.op {
+        Op::Ins(insert) => {
+            insert.id.replica_id() == needed.replica_id()
+                && needed
+                    .lamport()
+                    .checked_sub(insert.id.lamport())
+                    .is_some_and(|after| after < other.message.op.elements())
+        }
+        Op::Del(_) => false,
+    });
+    match &message.op {
+        _ if !is_there => ids::CRDT_PENDING_ACCEPTED,
+        Op::Del(delete) if delete.id.replica_id() != &message.client_id => ids::CRDT_DELETE_ANY,
+        _ => ids::CLOSE_ONLY_THEN,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::monitor::testing::{DOC, Tape, assert_breaks, assert_holds, op};
+
+    /// A has joined and typed, and is closed with a code after it has sent `more`.
+    fn closed_after(more: &[String], code: u16) -> Tape {
+        let mut tape = Tape::new();
+        tape.joined("A", 0, "").typed("A", 1, "x");
+        for text in more {
+            tape.sent("A", text);
+        }
+        tape.event(
+            "A",
+            What::Close {
+                code,
+                reason: "protocol: no".to_owned(),
+            },
+        );
+        tape
+    }
+
+    fn of_a(msg_id: &str, op: &Value) -> String {
+        json!({"type": "op", "doc_id": DOC, "client_id": "A", "client_msg_id": msg_id, "op": op})
+            .to_string()
+    }
+
+    #[test]
+    fn who_has_done_nothing_wrong_is_not_closed() {
+        for code in [1002, 1003, 1007, 1008, 1009] {
+            assert_breaks(&closed_after(&[], code), ids::CLOSE_ONLY_THEN);
+            let again = [op("A", 1, "m-1", "x"), op("A", 1, "m-9", "x")];
+            assert_breaks(&closed_after(&again, code), ids::CLOSE_ONLY_THEN);
+        }
+        assert_holds(&closed_after(&[], 1001));
+    }
+
+    #[test]
+    fn what_is_refused_tells_the_rule() {
+        let delete = json!({"type": "del", "id": [1, "B"]});
+        let early = closed_after(&[of_a("m-2", &delete)], 1008);
+        assert_breaks(&early, ids::CRDT_PENDING_ACCEPTED);
+        let child = json!({"type": "ins", "parent_id": [5, "A"], "id": [6, "A"], "value": "y"});
+        let early = closed_after(&[of_a("m-2", &child)], 1008);
+        assert_breaks(&early, ids::CRDT_PENDING_ACCEPTED);
+        let mut tape = Tape::new();
+        tape.joined("A", 0, "").joined("B", 0, "");
+        tape.typed("B", 1, "x").echo_again("A", 1);
+        tape.sent("A", &of_a("m-2", &delete));
+        tape.event(
+            "A",
+            What::Close {
+                code: 1008,
+                reason: "protocol: no".to_owned(),
+            },
+        );
+        assert_breaks(&tape, ids::CRDT_DELETE_ANY);
+    }
+
+    #[test]
+    fn a_breach_is_a_reason_to_close() {
+        let reused = op("A", 2, "m-1", "y");
+        let taken = op("A", 1, "m-2", "y");
+        let below = of_a(
+            "m-2",
+            &json!({"type": "ins", "parent_id": [1, "A"], "id": [1, "A"], "value": "y"}),
+        );
+        for offence in [reused, taken, below] {
+            assert_holds(&closed_after(std::slice::from_ref(&offence), 1008));
+        }
+        let hello = json!({"type": "hello", "doc_id": DOC, "client_id": "A"}).to_string();
+        assert_holds(&closed_after(&[hello], 1003));
+        assert_holds(&closed_after(&["{}".to_owned()], 1002));
+        let long = format!("{}{}", op("A", 2, "m-2", "y"), " ".repeat(TAKEN));
+        assert_holds(&closed_after(&[long], 1009));
+    }
+}
