@@ -15,7 +15,7 @@ const REPLAY_KEPT: usize = 1_000;
 
 /// The cases of this file.
 pub(super) fn cases() -> Vec<Case> {
-    let replays = [1, 2, 10, 255, 256, 257, 499, 500, 501, 1_000, 5_000];
+    let replays = [1, 2, 10, 255, 256, 257, 499, 500, 501, 1_000, 5_000, 10_000];
     let mut cases: Vec<Case> = replays.into_iter().map(replay_of).collect();
     cases.extend([
         Case::code(

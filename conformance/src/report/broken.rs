@@ -102,9 +102,10 @@ pub fn rank<'a>(named: Vec<Named<'a>>, tested: &BTreeMap<&str, usize>) -> Vec<Br
     };
     let text = rows.iter().find(|row| row.requirement == ids::RESYNC_TEXT);
     let text = text.map(|row| (nearest(row), share(row.requirement)));
-    // What is said of every wrong text stands behind what says why it is wrong.
+    // What is said of every wrong text, or of every close, stands behind what says why it is wrong.
     let is_general = |row: &Broken<'_>| match (row.requirement, &text) {
         (ids::RESYNC_TEXT, Some((_, share))) => u8::from(*share < MOST),
+        (ids::CLOSE_ONLY_THEN, _) => 1,
         (ids::CLOSE_NO_EFFECT, Some((near, _))) if *near <= nearest(row) => 2,
         _ => 0,
     };

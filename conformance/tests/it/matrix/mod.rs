@@ -101,9 +101,11 @@ async fn renew() {
         .filter(|name| !name.is_empty())
         .collect();
     for name in &anew {
-        let known = *name == "all" || Fault::ALL.iter().any(|fault| format!("{fault:?}") == *name);
+        let known = ["all", "failed"].contains(name) || Fault::ALL.iter().any(|fault| format!("{fault:?}") == *name);
         assert!(known, "KILL_MATRIX={name}: there is no such fault");
     }
+    // What a monitor finds in more cases shows in those that fail.
+    let failed_anew = anew.contains("failed");
     let scale = setting("KILL_MATRIX_SCALE", 1.0);
     let at_once = setting("KILL_MATRIX_AT_ONCE", 4);
 
@@ -126,7 +128,7 @@ async fn renew() {
         .filter(|fault| {
             matrix
                 .of(*fault)
-                .is_none_or(|mutant| mutant.played != state)
+                .is_none_or(|mutant| failed_anew || mutant.played != state)
         })
         .collect();
     println!(
@@ -142,8 +144,15 @@ async fn renew() {
             let (cases, now, changed) = (&cases, &now, &changed);
             let before = known.get(&format!("{fault:?}")).cloned();
             async move {
+                let again: BTreeSet<String> = match &before {
+                    Some(before) if failed_anew => {
+                        before.killers().into_iter().map(str::to_owned).collect()
+                    }
+                    _ => BTreeSet::new(),
+                };
+                let is_new = |id: &str| changed.contains(id) || again.contains(id);
                 let is_played = |case: &&Case| {
-                    let is_due = before.is_none() || changed.contains(&case.id);
+                    let is_due = before.is_none() || is_new(&case.id);
                     is_due && play::is_played(fault, case)
                 };
                 let due: Vec<Case> = cases.iter().filter(is_played).cloned().collect();
@@ -152,7 +161,7 @@ async fn renew() {
                     false => play::play_apart(fault, due, scale).await,
                 };
                 if let Some(mut before) = before {
-                    before.forget(|id| changed.contains(id) || !now.contains_key(id));
+                    before.forget(|id| is_new(id) || !now.contains_key(id));
                     mutant = before.and(mutant);
                 }
                 (fault, mutant)
