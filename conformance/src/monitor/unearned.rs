@@ -18,6 +18,9 @@ use crate::trace::{Connection, MAX_PING_BYTES, What, close_words};
 /// The longest message that every server takes (`transport.takes-64k`), in bytes.
 const TAKEN: usize = 65_536;
 
+/// From how many bytes on a presence update may be refused for its size.
+const MUCH: usize = 2_048;
+
 /// How deep a message may be nested (`transport.nesting`).
 const NESTED: usize = 32;
 
@@ -42,7 +45,11 @@ fn unearned(digest: &Digest<'_>, connection: Connection, talk: &Talk) -> Option<
         return None;
     }
     let refused = first_unanswered(digest, connection, event);
-    let requirement = refused.map_or(ids::CLOSE_ONLY_THEN, |refused| why(digest, refused));
+    let requirement = match refused {
+        Some(refused) => why(digest, refused),
+        None if shows_much(digest, connection) => ids::PRESENCE_TAKES_4K,
+        None => ids::CLOSE_ONLY_THEN,
+    };
     let what = format!(
         "the server closed {} with {}, where all that was sent is right",
         digest.name(event),
@@ -164,6 +171,13 @@ fn first_unanswered<'a>(
         let answer = answered.get(&submission.key());
         answer.is_none_or(|&answer| answer < submission.event)
     })
+}
+
+/// Whether a connection has shown a state of about as much as every server takes.
+fn shows_much(digest: &Digest<'_>, connection: Connection) -> bool {
+    let shown = digest.shown.values().flatten();
+    let mut own = shown.filter(|shown| shown.connection == connection);
+    own.any(|shown| digest.bytes(shown.event) > MUCH)
 }
 
 /// What is most likely broken where an op is refused that is right.

@@ -101,7 +101,8 @@ async fn renew() {
         .filter(|name| !name.is_empty())
         .collect();
     for name in &anew {
-        let known = ["all", "failed"].contains(name) || Fault::ALL.iter().any(|fault| format!("{fault:?}") == *name);
+        let known = ["all", "failed"].contains(name)
+            || Fault::ALL.iter().any(|fault| format!("{fault:?}") == *name);
         assert!(known, "KILL_MATRIX={name}: there is no such fault");
     }
     // What a monitor finds in more cases shows in those that fail.

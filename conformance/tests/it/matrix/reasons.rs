@@ -3,7 +3,6 @@
 /// MUSTs without a mutant that their checks alone kill, since cases of other requirements stand on them.
 /// Each has a mutant that the report names by it.
 pub(super) const STANDS_UNDER: &[&str] = &[
-    "transport.upgrade",
     "transport.one-document",
     "transport.fragments",
     "transport.any-json",
@@ -54,6 +53,7 @@ pub(super) const STANDS_UNDER: &[&str] = &[
     "presence.ephemeral",
     "presence.anchors",
     "crdt.tombstone-children",
+    "crdt.delete-any",
     "crdt.pending-accepted",
     "crdt.pending-hidden",
     "crdt.pending-applies",
@@ -69,13 +69,13 @@ pub(super) const BROKEN_WITH: &[&str] = &[
     "session.sent-before-close",
     "session.no-effect-of-hello",
     "seq.dense",
+    "close.only-then",
     "profiles.unknown-ignored",
     "profiles.mixed",
     "state.text",
     "runs.del",
     "runs.seqs",
     "presence.no-seq",
-    "crdt.delete-any",
 ];
 
 /// Faults of which the report names another requirement first: the fault, what is named, and why that
@@ -97,19 +97,14 @@ pub(super) const NAMED_OTHERWISE: &[(&str, &str, &str)] = &[
         "two deletes of one element make it visible again, whoever sent them",
     ),
     (
-        "ForeignDeleteRefused",
-        "crdt.pending-accepted",
-        "in most cases where a delete waits it is one of somebody else's element",
-    ),
-    (
         "ChildrenLast",
         "crdt.order-free",
         "the place of an insert then depends on what has come before it",
     ),
     (
         "IdsGlued",
-        "runs.overlap",
-        "elements whose glued ids are equal seem to overlap",
+        "close.only-then",
+        "an insert is refused whose glued id another one has, and is right",
     ),
     (
         "ResendOfConnectionOnly",
@@ -123,8 +118,8 @@ pub(super) const NAMED_OTHERWISE: &[(&str, &str, &str)] = &[
     ),
     (
         "MessageIdOfAll",
-        "seq.fan-out",
-        "an op under another client's message id is not echoed",
+        "crdt.delete-any",
+        "a delete of an element of the one whose message id it has is refused",
     ),
     (
         "ForgetsWhenAlone",
@@ -180,6 +175,16 @@ pub(super) const NAMED_OTHERWISE: &[(&str, &str, &str)] = &[
         "SeqOfServer",
         "seq.from-baseline",
         "the seqs that other documents take are gaps",
+    ),
+    (
+        "BeyondHeadRefused",
+        "session.new-document",
+        "whoever has seen something of it is beyond the head of a new document",
+    ),
+    (
+        "BusyClosed",
+        "cost.any-length",
+        "long documents take many messages",
     ),
     (
         "OthersNotEchoed",
@@ -272,11 +277,6 @@ pub(super) const NAMED_OTHERWISE: &[(&str, &str, &str)] = &[
         "the state of an older connection was replaced",
     ),
     (
-        "RunRefused",
-        "runs.one-echo",
-        "a run that is refused is not echoed",
-    ),
-    (
         "RunInUtf16",
         "text.verbatim",
         "what is cut into halves is not the text that was sent",
@@ -285,11 +285,6 @@ pub(super) const NAMED_OTHERWISE: &[(&str, &str, &str)] = &[
         "RunCrToLf",
         "echo.faithful",
         "an echo then differs from what was sent",
-    ),
-    (
-        "CountRefused",
-        "runs.one-echo",
-        "a delete of many that is refused is not echoed",
     ),
     (
         "CountIgnored",
