@@ -11,7 +11,7 @@ use crate::ids;
 use crate::outcome::{Failure, Outcome};
 use crate::trace::MAX_PING_BYTES;
 
-use super::follow::{letters, type_on};
+use super::follow::{follow, letters, type_on, typed_history};
 use super::slow::join_small;
 
 /// The size that every server takes (`transport.takes-64k`), in bytes.
@@ -90,6 +90,12 @@ pub(super) fn cases() -> Vec<Case> {
             "the close frame of a violation arrives though a mebibyte more was on its way",
             &["close.delivered", "close.nothing-after", "close.flush"],
             delivered_under_load,
+        ),
+        Case::code(
+            "close/flush-of-a-long-sync",
+            "who breaks a rule right behind the hello gets the 3,000 missed ops, and then the close",
+            &["close.flush", ids::SYNC_REPLAY_EXACT],
+            flush_of_a_long_sync,
         ),
         Case::code(
             "close/broken-frame",
@@ -258,6 +264,17 @@ async fn delivered_under_load(context: Context) -> Outcome {
         .expected("close 1002")
         .got(closed.reason));
     }
+    Ok(())
+}
+
+async fn flush_of_a_long_sync(context: Context) -> Outcome {
+    let (_anna, history) = typed_history(&context, 3_000).await?;
+    let mut bo = context.connect("bo").await?;
+    bo.hello(context.doc_id(), "bo", Some(1));
+    bo.send_json(&serde_json::json!({"type": "nonsense"}));
+    bo.expect_ack().await?;
+    follow(&mut bo, 1, &history, "close.flush").await?;
+    bo.expect_close(&[1002, 1006], "close.unknown-type").await?;
     Ok(())
 }
 
