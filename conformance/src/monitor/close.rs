@@ -269,7 +269,7 @@ mod tests {
 
     fn closed(sent: Option<u16>, code: u16, reason: &str) -> Tape {
         let mut tape = Tape::new();
-        tape.joined("A", 0, "").typed("A", 1, "x");
+        tape.joined("A", 0, "").typed("A", 1, "x").sent("A", "{");
         if let Some(code) = sent {
             tape.event("A", What::SentClose { code });
         }
