@@ -3,7 +3,7 @@
 //! Deliberately absent: 1013, which is about who reads (see `close`), and what cases alone can know, such
 //! as whether a document is as old as the case.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use collab_spec::close::CloseCode;
 use collab_spec::id::{Name, ParentId};
@@ -123,29 +123,35 @@ fn breaks_rules(digest: &Digest<'_>, connection: Connection, code: u16) -> bool 
 
 /// Whether an insert of a connection has an id of another insert, in part or whole, and is not the same.
 fn takes_ids_again(digest: &Digest<'_>, connection: Connection) -> bool {
-    type Span<'a> = (u64, u64, &'a Submission);
-    let mut inserts: HashMap<(&Name, &Name), Vec<Span<'_>>> = HashMap::new();
+    type Beginning<'a> = BTreeMap<u64, Vec<&'a Submission>>;
+    let mut inserts: HashMap<(&Name, &Name), Beginning<'_>> = HashMap::new();
     for submission in &digest.submissions {
         let message = &submission.message;
         if let Op::Ins(insert) = &message.op {
-            let from = insert.id.lamport();
-            let span = (from, from + message.op.elements(), submission);
             let key = (&message.doc_id, insert.id.replica_id());
-            inserts.entry(key).or_default().push(span);
+            let beginning = inserts.entry(key).or_default();
+            beginning
+                .entry(insert.id.lamport())
+                .or_default()
+                .push(submission);
         }
     }
-    inserts.into_values().any(|mut spans| {
-        spans.sort_by_key(|&(from, to, _)| (from, to));
-        let mut widest: Option<Span<'_>> = None;
-        spans.into_iter().any(|span| {
-            let (from, to, submission) = span;
-            let clashes = widest.is_some_and(|(_, end, other)| {
-                let concerns = [submission.connection, other.connection].contains(&connection);
-                from < end && submission.message.op != other.message.op && concerns
-            });
-            if widest.is_none_or(|(_, end, _)| to > end) {
-                widest = Some(span);
-            }
+    inserts.into_values().any(|beginning| {
+        // Where the inserts end that began before: those of all, and those of the connection.
+        let (mut end, mut own_end) = (0, 0);
+        beginning.into_iter().any(|(from, inserts)| {
+            let is_own = |one: &&&Submission| one.connection == connection;
+            let to = |one: &&Submission| from + one.message.op.elements();
+            let is_another = |one: &&Submission| one.message.op != inserts[0].message.op;
+            let has_own = inserts.iter().any(|one| is_own(&one));
+            let clashes =
+                from < own_end || has_own && (from < end || inserts.iter().any(is_another));
+            end = inserts.iter().map(to).fold(end, u64::max);
+            own_end = inserts
+                .iter()
+                .filter(is_own)
+                .map(to)
+                .fold(own_end, u64::max);
             clashes
         })
     })
@@ -270,6 +276,44 @@ mod tests {
             },
         );
         assert_breaks(&tape, ids::CRDT_DELETE_ANY);
+    }
+
+    #[test]
+    fn who_sends_an_id_again_may_be_closed_whoever_else_does() {
+        let run = json!({"type": "ins", "parent_id": [0, "root"], "id": [5, "A"], "value": "xyz"});
+        let over = json!({"type": "ins", "parent_id": [1, "A"], "id": [3, "A"], "value": "abc"});
+        let ahead =
+            json!({"type": "ins", "parent_id": [1, "A"], "id": [2, "A"], "value": "abcdef"});
+        for offence in [over, ahead] {
+            let mut tape = Tape::new();
+            for name in ["A", "A2", "A3", "A4"] {
+                let asking = json!({"client_id": "A", "capabilities": ["runs"]});
+                tape.hello_json(name, asking).got_json(
+                    name,
+                    json!({"type": "hello_ack", "doc_id": DOC, "server_seq": 0,
+                        "capabilities": ["runs"], "limits": {"max_run": 1024, "max_message_bytes": 65536}}),
+                );
+                tape.resync(name, 0, "");
+            }
+            // Others of the same client, who were quicker, or came later.
+            for (name, op) in [
+                ("A2", &offence),
+                ("A", &run),
+                ("A3", &offence),
+                ("A4", &offence),
+            ] {
+                tape.sent(name, &of_a(&format!("m-{name}"), op));
+            }
+            let mut untouched = tape.clone();
+            for name in ["A4", "A2", "A3"] {
+                let reason = "protocol: no".to_owned();
+                tape.event(name, What::Close { code: 1008, reason });
+            }
+            assert_holds(&tape);
+            let reason = "protocol: no".to_owned();
+            untouched.event("A", What::Close { code: 1003, reason });
+            assert_breaks(&untouched, ids::CLOSE_ONLY_THEN);
+        }
     }
 
     #[test]
