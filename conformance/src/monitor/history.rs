@@ -314,7 +314,7 @@ fn sent_once(digest: &Digest<'_>, submission: &Submission) -> bool {
 }
 
 /// An ack's head is not below what anybody got before, and no seq is above the number of elements in
-/// the ops that were submitted.
+/// the ops that were submitted, each op once.
 pub(super) fn heads(digest: &Digest<'_>) -> Vec<Breach> {
     let mut known: HashMap<&Name, u64> = HashMap::new();
     let mut at_hello: HashMap<usize, u64> = HashMap::new();
@@ -350,12 +350,19 @@ pub(super) fn heads(digest: &Digest<'_>) -> Vec<Breach> {
         if !digest.is_fresh(doc_id) {
             continue;
         }
-        let ops = submitted.get(doc_id).map_or(0, |of| of.elements);
+        let (ops, sent) = submitted.get(doc_id).map_or((0, 0), Submitted::elements);
         let name = digest.name(index);
         if seq > ops && !digest.has_unfit(doc_id) {
-            let what =
+            let mut what =
                 format!("{name} got the seq {seq} when ops of {ops} elements had been submitted");
-            let mut wrong = breach(ids::SEQ_DENSE, index, what);
+            let rule = match seq <= sent {
+                true => {
+                    what += &format!(", and {sent} with those that were sent again");
+                    ids::SUBMIT_RESEND
+                }
+                false => ids::SEQ_DENSE,
+            };
+            let mut wrong = breach(rule, index, what);
             wrong.got = Some(digest.text(index));
             found.push(wrong);
         }
@@ -372,19 +379,26 @@ pub(super) fn heads(digest: &Digest<'_>) -> Vec<Breach> {
     found
 }
 
-/// What was submitted for a document, each `client_msg_id` once.
+/// What was submitted for a document.
 #[derive(Default)]
 struct Submitted {
     keys: HashMap<OpKey, u64>,
-    elements: u64,
+    once: u64,
+    sent: u64,
 }
 
 impl Submitted {
     fn add(&mut self, submission: &Submission) {
         let elements = submission.message.op.elements();
         let known = self.keys.entry(submission.key()).or_default();
-        self.elements += elements.saturating_sub(*known);
+        self.once += elements.saturating_sub(*known);
+        self.sent += elements;
         *known = (*known).max(elements);
+    }
+
+    /// How many elements the ops have, each `client_msg_id` once, and as often as it was sent.
+    fn elements(&self) -> (u64, u64) {
+        (self.once, self.sent)
     }
 }
 
@@ -484,5 +498,10 @@ mod tests {
         let mut ahead = Tape::new();
         ahead.joined("A", 7, "");
         assert_breaks(&ahead, ids::SEQ_DENSE);
+        let mut doubled = Tape::new();
+        doubled.joined("A", 0, "").typed("A", 1, "x");
+        doubled.sent("A", &op("A", 1, "m-1", "x"));
+        doubled.hello("B", 0).ack("B", 2);
+        assert_breaks(&doubled, ids::SUBMIT_RESEND);
     }
 }

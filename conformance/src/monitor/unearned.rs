@@ -33,21 +33,14 @@ pub(super) fn closes(digest: &Digest<'_>) -> Vec<Breach> {
 
 fn unearned(digest: &Digest<'_>, connection: Connection, talk: &Talk) -> Option<Breach> {
     let (event, code, reason) = close_of(digest, talk)?;
-    let (_, hello) = talk.hello.as_ref()?;
-    let is_right = talk.ack.is_some()
-        && talk.has_gone_on
-        && hello.epoch().is_ok()
-        && !talk.is_unfit
-        && !talk.says_hello_again
-        && talk.events.iter().all(|&event| is_plain(digest, event))
-        && !breaks_rules(digest, connection, code);
-    if !is_right {
+    if !is_right(digest, connection, talk, code)? {
         return None;
     }
     let refused = first_unanswered(digest, connection, event);
     let requirement = match refused {
         Some(refused) => why(digest, refused),
         None if shows_much(digest, connection) => ids::PRESENCE_TAKES_4K,
+        None if another_is_refused(digest, connection, event) => ids::CLOSE_ISOLATED,
         None => ids::CLOSE_ONLY_THEN,
     };
     let what = format!(
@@ -61,6 +54,33 @@ fn unearned(digest: &Digest<'_>, connection: Connection, talk: &Talk) -> Option<
         None => "that the connection stays open".to_owned(),
     });
     Some(wrong)
+}
+
+/// Whether all that a connection has sent is right; nothing where it can't be told.
+fn is_right(digest: &Digest<'_>, connection: Connection, talk: &Talk, code: u16) -> Option<bool> {
+    let (_, hello) = talk.hello.as_ref()?;
+    Some(
+        talk.ack.is_some()
+            && talk.has_gone_on
+            && hello.epoch().is_ok()
+            && !talk.is_unfit
+            && !talk.says_hello_again
+            && talk.events.iter().all(|&event| is_plain(digest, event))
+            && !breaks_rules(digest, connection, code),
+    )
+}
+
+/// Whether another connection had begun before an event and was closed for what it had sent.
+fn another_is_refused(digest: &Digest<'_>, connection: Connection, before: usize) -> bool {
+    let talks = digest.talks.iter().enumerate();
+    let mut others = talks.filter(|&(index, _)| index != connection.0);
+    others.any(|(index, talk)| {
+        let has_begun = talk.events.first().is_some_and(|&event| event < before);
+        let is_refused = close_of(digest, talk).is_some_and(|(_, code, _)| {
+            is_right(digest, Connection(index), talk, code) != Some(true)
+        });
+        has_begun && is_refused
+    })
 }
 
 /// The event, code and reason of a close with a code of the table, where the client has not closed before
@@ -254,6 +274,18 @@ mod tests {
             assert_breaks(&closed_after(&again, code), ids::CLOSE_ONLY_THEN);
         }
         assert_holds(&closed_after(&[], 1001));
+    }
+
+    #[test]
+    fn who_ends_with_somebody_else_is_not_left_alone() {
+        let mut tape = Tape::new();
+        tape.joined("A", 0, "").joined("B", 0, "");
+        tape.typed("A", 1, "x").sent("B", "{}");
+        for name in ["A", "B"] {
+            let reason = format!("for {name}");
+            tape.event(name, What::Close { code: 1002, reason });
+        }
+        assert_breaks(&tape, ids::CLOSE_ISOLATED);
     }
 
     #[test]

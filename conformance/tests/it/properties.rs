@@ -13,6 +13,7 @@ use collab_conformance::properties::shrink::{CONFIRMATIONS, shrink};
 use collab_conformance::properties::{How, Kind, plan_of};
 use collab_conformance::target::Target;
 use collab_spec::profile::Profile;
+use futures_util::StreamExt as _;
 
 use crate::toy::{Fault, Life, Toy};
 
@@ -113,6 +114,9 @@ const WANTED: [Wanted; 14] = [
     wanted(Fault::StateWithoutTombstones, &["state.elements"]),
 ];
 
+/// How many faults are hunted at once.
+const HUNTS: usize = 4;
+
 const fn wanted(fault: Fault, names: &'static [&'static str]) -> Wanted {
     Wanted { fault, names }
 }
@@ -122,12 +126,21 @@ async fn faults_are_found_and_become_short_scenarios() {
     let _alone = crate::ALONE.lock().await;
     let reference = crate::reference::start().await;
     let folder = std::env::temp_dir().join(format!("collab-found-{}", std::process::id()));
-    let mut problems = Vec::new();
-    for wanted in &WANTED {
-        if let Err(why) = hunt(wanted, reference.url(), &folder).await {
-            problems.push(format!("{:?}: {why}", wanted.fault));
+    // They mostly wait, for what a wrong server does not send.
+    let hunts = WANTED.iter().map(|wanted| {
+        let (url, folder) = (reference.url(), &folder);
+        async move {
+            // Two faults may break one requirement, and scenarios are named by it.
+            let folder = folder.join(format!("{:?}", wanted.fault));
+            let why = hunt(wanted, url, &folder).await.err()?;
+            Some(format!("{:?}: {why}", wanted.fault))
         }
-    }
+    });
+    let problems: Vec<Option<String>> = futures_util::stream::iter(hunts)
+        .buffer_unordered(HUNTS)
+        .collect()
+        .await;
+    let problems: Vec<String> = problems.into_iter().flatten().collect();
     std::fs::remove_dir_all(&folder).unwrap();
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }

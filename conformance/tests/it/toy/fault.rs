@@ -131,7 +131,7 @@ faults! {
 
     // Sequencing and fan-out.
     SeqFromZero: "The first op gets seq 0.", "transport.server-valid", ["seq/"];
-    SeqSkipsOnResend: "A resent op takes a seq that nobody sees.", "seq.from-baseline", ["submit/"];
+    SeqSkipsOnResend: "A resent op takes a seq that nobody sees.", "submit.resend", ["submit/"];
     SeqTakenByJoin: "A join takes a seq.", "session.no-effect-of-hello", ["session/"];
     SeqOfServer: "Seqs are counted over all documents.", "session.documents-apart", ["session/"];
     SenderNotEchoed: "The sender gets no echo.", "seq.fan-out", ["seq/"];

@@ -92,6 +92,8 @@ fn descend<'a>(
     let mut found = Vec::new();
     let mut stack: Vec<&Insert> = Vec::new();
     let mut depth: BTreeMap<&ElementId, usize> = BTreeMap::new();
+    // What a fault has doubled has its children once: else the text would double with each of them.
+    let mut walked: HashSet<&ElementId> = HashSet::new();
     stack.extend(children.get(&ParentId::Root).into_iter().flatten());
     while let Some(insert) = stack.pop() {
         let is_deleted = deleted.contains(&insert.id);
@@ -108,7 +110,8 @@ fn descend<'a>(
             depth.insert(&insert.id, here);
         }
         found.push((insert, is_deleted));
-        if is_deleted && has(Fault::DeleteTakesChildren) {
+        let is_copy = !walked.insert(&insert.id);
+        if is_copy || is_deleted && has(Fault::DeleteTakesChildren) {
             continue;
         }
         let parent = ParentId::Element(insert.id.clone());
