@@ -293,13 +293,6 @@ impl Default for Count {
     }
 }
 
-impl<'de> Deserialize<'de> for Count {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let count = Integer::deserialize(deserializer)?.value();
-        Self::new(count).ok_or_else(|| D::Error::custom("a count is 1 or more"))
-    }
-}
-
 impl JsonSchema for Count {
     fn inline_schema() -> bool {
         true
@@ -386,12 +379,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for Untyped<'a> {
             fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
                 let first = items.next_element()?;
                 let second = items.next_element()?;
-                let mut count = 0;
+                let mut is_longer = false;
                 while items.next_element::<IgnoredAny>()?.is_some() {
-                    count += 1;
+                    is_longer = true;
                 }
-                Ok(match (first, second, count) {
-                    (Some(Untyped::Integer(lamport)), Some(Untyped::Text(replica_id)), 0) => {
+                Ok(match (first, second) {
+                    (Some(Untyped::Integer(lamport)), Some(Untyped::Text(replica_id)))
+                        if !is_longer =>
+                    {
                         Untyped::Id(lamport, replica_id)
                     }
                     _ => Untyped::Other,
