@@ -33,7 +33,7 @@ pub(super) fn closes(digest: &Digest<'_>) -> Vec<Breach> {
 
 fn unearned(digest: &Digest<'_>, connection: Connection, talk: &Talk) -> Option<Breach> {
     let (event, code, reason) = close_of(digest, talk)?;
-    if !is_right(digest, connection, talk, code)? {
+    if !is_right(digest, connection, talk, code) {
         return None;
     }
     let refused = first_unanswered(digest, connection, event);
@@ -56,18 +56,16 @@ fn unearned(digest: &Digest<'_>, connection: Connection, talk: &Talk) -> Option<
     Some(wrong)
 }
 
-/// Whether all that a connection has sent is right; nothing where it can't be told.
-fn is_right(digest: &Digest<'_>, connection: Connection, talk: &Talk, code: u16) -> Option<bool> {
-    let (_, hello) = talk.hello.as_ref()?;
-    Some(
-        talk.ack.is_some()
-            && talk.has_gone_on
-            && hello.epoch().is_ok()
-            && !talk.is_unfit
-            && !talk.says_hello_again
-            && talk.events.iter().all(|&event| is_plain(digest, event))
-            && !breaks_rules(digest, connection, code),
-    )
+/// Whether it is known that all that a connection has sent is right.
+fn is_right(digest: &Digest<'_>, connection: Connection, talk: &Talk, code: u16) -> bool {
+    let hello = talk.hello.as_ref();
+    hello.is_some_and(|(_, hello)| hello.epoch().is_ok())
+        && talk.ack.is_some()
+        && talk.has_gone_on
+        && !talk.is_unfit
+        && !talk.says_hello_again
+        && talk.events.iter().all(|&event| is_plain(digest, event))
+        && !breaks_rules(digest, connection, code)
 }
 
 /// Whether another connection had begun before an event and was closed for what it had sent.
@@ -76,9 +74,8 @@ fn another_is_refused(digest: &Digest<'_>, connection: Connection, before: usize
     let mut others = talks.filter(|&(index, _)| index != connection.0);
     others.any(|(index, talk)| {
         let has_begun = talk.events.first().is_some_and(|&event| event < before);
-        let is_refused = close_of(digest, talk).is_some_and(|(_, code, _)| {
-            is_right(digest, Connection(index), talk, code) != Some(true)
-        });
+        let is_refused = close_of(digest, talk)
+            .is_some_and(|(_, code, _)| !is_right(digest, Connection(index), talk, code));
         has_begun && is_refused
     })
 }
