@@ -49,14 +49,18 @@ pub struct Document {
     known: Known,
 }
 
-/// The accepted ops as they are looked up, each by its last seq.
+/// The accepted ops as they are looked up, by the `client_id`.
 #[derive(Default)]
-struct Known {
-    /// `client_id` → `client_msg_id` → seq.
-    messages: HashMap<Name, HashMap<Name, u64>>,
-    /// Every accepted insert, those that wait too (`crdt.pending-id-taken`): replica → first lamport →
-    /// last lamport and seq.
-    inserts: HashMap<Name, BTreeMap<u64, (u64, u64)>>,
+struct Known(HashMap<Name, KnownOf>);
+
+/// The accepted ops of one client, each by its last seq.
+#[derive(Default)]
+struct KnownOf {
+    /// `client_msg_id` → seq.
+    messages: HashMap<Name, u64>,
+    /// Every accepted insert, those that wait too (`crdt.pending-id-taken`): first lamport → last
+    /// lamport and seq. All are of the client's own replica (`crdt.own-replica`).
+    inserts: BTreeMap<u64, (u64, u64)>,
 }
 
 impl Document {
@@ -202,19 +206,15 @@ impl Document {
         client_msg_id: &Name,
         op: &Op,
     ) -> Result<Accepted, Violation> {
-        let known = self
-            .known
-            .messages
-            .get(client_id)
-            .and_then(|of_client| of_client.get(client_msg_id));
-        if let Some(&seq) = known {
+        let known = self.known.0.get(client_id);
+        if let Some(&seq) = known.and_then(|known| known.messages.get(client_msg_id)) {
             return match self.op(seq).op == *op {
                 true => Ok(Accepted::Duplicate(seq)),
                 false => Err(Violation::MessageIdReused),
             };
         }
         if let Op::Ins(insert) = op
-            && let Some(seq) = self.check_insert(client_id, insert)?
+            && let Some(seq) = self.check_insert(client_id, known, insert)?
         {
             return Ok(Accepted::Duplicate(seq));
         }
@@ -228,14 +228,19 @@ impl Document {
     /// The seq under which an equal insert was accepted, if one was.
     ///
     /// Source: `submit.same-insert`, `runs.overlap`.
-    fn check_insert(&self, client_id: &Name, insert: &Insert) -> Result<Option<u64>, Violation> {
+    fn check_insert(
+        &self,
+        client_id: &Name,
+        known: Option<&KnownOf>,
+        insert: &Insert,
+    ) -> Result<Option<u64>, Violation> {
         if insert.id.replica_id() != client_id {
             return Err(Violation::ForeignReplica);
         }
         if insert.id.lamport() <= insert.parent_id.lamport() {
             return Err(Violation::LamportNotAboveParent);
         }
-        let Some(seq) = self.known.insert_among(insert) else {
+        let Some(seq) = known.and_then(|known| known.insert_among(insert)) else {
             return Ok(None);
         };
         match &self.op(seq).op {
@@ -257,31 +262,34 @@ fn on_wire(Span { id, content }: Span) -> message::Span {
 
 impl Known {
     fn remember(&mut self, logged: &LoggedOp) {
-        let seq = logged.server_seq;
-        let of_client = of(&mut self.messages, &logged.origin_client_id);
-        of_client.insert(logged.client_msg_id.clone(), seq);
-        if let Op::Ins(insert) = &logged.op {
-            let of_replica = of(&mut self.inserts, insert.id.replica_id());
-            of_replica.insert(insert.id.lamport(), (logged.op.last_lamport(), seq));
+        let client_id = &logged.origin_client_id;
+        // The name is cloned the first time alone.
+        if !self.0.contains_key(client_id) {
+            self.0.insert(client_id.clone(), KnownOf::default());
         }
-    }
-
-    /// The seq of an accepted insert that shares an id with this one.
-    fn insert_among(&self, insert: &Insert) -> Option<u64> {
-        let first = insert.id.lamport();
-        let last = first + insert.value.elements() - 1;
-        let of_replica = self.inserts.get(insert.id.replica_id())?;
-        let (_, &(end, seq)) = of_replica.range(..=last).next_back()?;
-        (end >= first).then_some(seq)
+        let of_client = self.0.get_mut(client_id).expect("it is there now");
+        let seq = logged.server_seq;
+        of_client.messages.insert(logged.client_msg_id.clone(), seq);
+        if let Op::Ins(insert) = &logged.op {
+            let last = logged.op.last_lamport();
+            of_client.inserts.insert(insert.id.lamport(), (last, seq));
+        }
     }
 }
 
-/// What a map holds under a name; the name is cloned the first time alone.
-fn of<'a, T: Default>(map: &'a mut HashMap<Name, T>, name: &Name) -> &'a mut T {
-    if !map.contains_key(name) {
-        map.insert(name.clone(), T::default());
+impl KnownOf {
+    /// The seq of an accepted insert that shares an id with this one of the same replica.
+    fn insert_among(&self, insert: &Insert) -> Option<u64> {
+        let first = insert.id.lamport();
+        let last = first + insert.value.elements() - 1;
+        // Most come behind all others.
+        let (_, &(greatest, _)) = self.inserts.last_key_value()?;
+        if greatest < first {
+            return None;
+        }
+        let (_, &(end, seq)) = self.inserts.range(..=last).next_back()?;
+        (end >= first).then_some(seq)
     }
-    map.get_mut(name).expect("it is there now")
 }
 
 /// Ops of one element each, joined where one goes on where another ends.
