@@ -262,12 +262,7 @@ fn on_wire(Span { id, content }: Span) -> message::Span {
 
 impl Known {
     fn remember(&mut self, logged: &LoggedOp) {
-        let client_id = &logged.origin_client_id;
-        // The name is cloned the first time alone.
-        if !self.0.contains_key(client_id) {
-            self.0.insert(client_id.clone(), KnownOf::default());
-        }
-        let of_client = self.0.get_mut(client_id).expect("it is there now");
+        let of_client = self.0.entry(logged.origin_client_id.clone()).or_default();
         let seq = logged.server_seq;
         of_client.messages.insert(logged.client_msg_id.clone(), seq);
         if let Op::Ins(insert) = &logged.op {
