@@ -2,6 +2,7 @@
 //!
 //! Deliberately absent: connections, encoding, locks; they are the room's.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -58,10 +59,13 @@ struct Known(HashMap<Name, KnownOf>);
 struct KnownOf {
     /// `client_msg_id` → seq.
     messages: HashMap<Name, u64>,
-    /// Every accepted insert, those that wait too (`crdt.pending-id-taken`): first lamport → last
-    /// lamport and seq. All are of the client's own replica (`crdt.own-replica`).
-    inserts: BTreeMap<u64, (u64, u64)>,
+    inserts: Inserts,
 }
+
+/// Every accepted insert of one client, those that wait too (`crdt.pending-id-taken`): first lamport →
+/// last lamport and seq. All are of the client's own replica (`crdt.own-replica`).
+#[derive(Default)]
+struct Inserts(BTreeMap<u64, (u64, u64)>);
 
 impl Document {
     /// Rebuilds a document from its log, by the newest snapshot and the ops after it.
@@ -87,7 +91,9 @@ impl Document {
                 if seq > in_text {
                     text.integrate(&op.op);
                 }
-                known.remember(&op);
+                let known = known.of(&op.origin_client_id);
+                known.messages.insert(op.client_msg_id.clone(), seq);
+                known.inserts.put(&op);
             }
         }
         Self { text, log, known }
@@ -153,8 +159,7 @@ impl Document {
 
     /// The accepted op that has this seq.
     pub fn op(&self, seq: u64) -> Arc<LoggedOp> {
-        let op = self.log.ops_since(seq - 1, 1).pop();
-        op.expect("a seq that was given is in the log")
+        op_at(&*self.log, seq)
     }
 
     /// How to bring a client that has seen `last_seen` to the head.
@@ -185,7 +190,7 @@ impl Document {
     ///
     /// Errors: a breach of the rules on ids; nothing is changed then.
     ///
-    /// Source: section 8 of the protocol, `crdt.own-replica`, `crdt.lamport-above-parent`.
+    /// Source: section 8 of the protocol, `submit.same-insert`, `runs.overlap`.
     pub fn submit(
         &mut self,
         client_id: &Name,
@@ -206,48 +211,50 @@ impl Document {
         client_msg_id: &Name,
         op: &Op,
     ) -> Result<Accepted, Violation> {
-        let known = self.known.0.get(client_id);
-        if let Some(&seq) = known.and_then(|known| known.messages.get(client_msg_id)) {
-            return match self.op(seq).op == *op {
-                true => Ok(Accepted::Duplicate(seq)),
-                false => Err(Violation::MessageIdReused),
-            };
-        }
-        if let Op::Ins(insert) = op
-            && let Some(seq) = self.check_insert(client_id, known, insert)?
-        {
-            return Ok(Accepted::Duplicate(seq));
+        let log = &mut *self.log;
+        let known = self.known.of(client_id);
+        let message = match known.messages.entry(client_msg_id.clone()) {
+            Entry::Vacant(message) => message,
+            Entry::Occupied(message) => {
+                let seq = *message.get();
+                return match op_at(log, seq).op == *op {
+                    true => Ok(Accepted::Duplicate(seq)),
+                    false => Err(Violation::MessageIdReused),
+                };
+            }
+        };
+        if let Op::Ins(insert) = op {
+            check_ids(client_id, insert)?;
+            if let Some(seq) = known.inserts.sharing_an_id(insert) {
+                return match &op_at(log, seq).op {
+                    Op::Ins(accepted) if accepted == insert => Ok(Accepted::Duplicate(seq)),
+                    _ => Err(Violation::ElementIdTaken),
+                };
+            }
         }
         self.text.integrate(op);
-        let (client_id, client_msg_id) = (client_id.clone(), client_msg_id.clone());
-        let logged = self.log.append(client_id, client_msg_id, op.clone());
-        self.known.remember(&logged);
+        let logged = log.append(client_id.clone(), client_msg_id.clone(), op.clone());
+        message.insert(logged.server_seq);
+        known.inserts.put(&logged);
         Ok(Accepted::New(logged))
     }
+}
 
-    /// The seq under which an equal insert was accepted, if one was.
-    ///
-    /// Source: `submit.same-insert`, `runs.overlap`.
-    fn check_insert(
-        &self,
-        client_id: &Name,
-        known: Option<&KnownOf>,
-        insert: &Insert,
-    ) -> Result<Option<u64>, Violation> {
-        if insert.id.replica_id() != client_id {
-            return Err(Violation::ForeignReplica);
-        }
-        if insert.id.lamport() <= insert.parent_id.lamport() {
-            return Err(Violation::LamportNotAboveParent);
-        }
-        let Some(seq) = known.and_then(|known| known.insert_among(insert)) else {
-            return Ok(None);
-        };
-        match &self.op(seq).op {
-            Op::Ins(accepted) if accepted == insert => Ok(Some(seq)),
-            _ => Err(Violation::ElementIdTaken),
-        }
+/// Source: `crdt.own-replica`, `crdt.lamport-above-parent`.
+fn check_ids(client_id: &Name, insert: &Insert) -> Result<(), Violation> {
+    if insert.id.replica_id() != client_id {
+        return Err(Violation::ForeignReplica);
     }
+    if insert.id.lamport() <= insert.parent_id.lamport() {
+        return Err(Violation::LamportNotAboveParent);
+    }
+    Ok(())
+}
+
+/// The accepted op that has this seq.
+fn op_at(log: &dyn Log, seq: u64) -> Arc<LoggedOp> {
+    let op = log.ops_since(seq - 1, 1).pop();
+    op.expect("a seq that was given is in the log")
 }
 
 fn on_wire(Span { id, content }: Span) -> message::Span {
@@ -261,28 +268,30 @@ fn on_wire(Span { id, content }: Span) -> message::Span {
 }
 
 impl Known {
-    fn remember(&mut self, logged: &LoggedOp) {
-        let of_client = self.0.entry(logged.origin_client_id.clone()).or_default();
-        let seq = logged.server_seq;
-        of_client.messages.insert(logged.client_msg_id.clone(), seq);
-        if let Op::Ins(insert) = &logged.op {
-            let last = logged.op.last_lamport();
-            of_client.inserts.insert(insert.id.lamport(), (last, seq));
-        }
+    fn of(&mut self, client_id: &Name) -> &mut KnownOf {
+        self.0.entry(client_id.clone()).or_default()
     }
 }
 
-impl KnownOf {
-    /// The seq of an accepted insert that shares an id with this one of the same replica.
-    fn insert_among(&self, insert: &Insert) -> Option<u64> {
+impl Inserts {
+    fn put(&mut self, logged: &LoggedOp) {
+        if let Op::Ins(insert) = &logged.op {
+            let last = logged.op.last_lamport();
+            self.0
+                .insert(insert.id.lamport(), (last, logged.server_seq));
+        }
+    }
+
+    /// The seq of one that has an id of this insert.
+    fn sharing_an_id(&self, insert: &Insert) -> Option<u64> {
         let first = insert.id.lamport();
         let last = first + insert.value.elements() - 1;
         // Most come behind all others.
-        let (_, &(greatest, _)) = self.inserts.last_key_value()?;
+        let (_, &(greatest, _)) = self.0.last_key_value()?;
         if greatest < first {
             return None;
         }
-        let (_, &(end, seq)) = self.inserts.range(..=last).next_back()?;
+        let (_, &(end, seq)) = self.0.range(..=last).next_back()?;
         (end >= first).then_some(seq)
     }
 }

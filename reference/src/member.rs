@@ -131,14 +131,14 @@ impl Member {
         }
         let rest = logged.op.rest(seen);
         if self.runs {
-            batch.push(room.echo_of(logged, logged.server_seq, rest));
+            batch.push(room.echo_of(logged, logged.server_seq, &rest));
         } else {
             for single in rest.singles() {
                 if batch.is_full() {
                     return;
                 }
                 self.cursor += 1;
-                batch.push(room.echo_of(logged, self.cursor, single));
+                batch.push(room.echo_of(logged, self.cursor, &single));
             }
         }
         // However it was cut, it waited as the one echo (`slow.floor`).

@@ -229,12 +229,12 @@ impl Room {
 
     /// The echo of a whole op.
     pub(crate) fn echo(&self, logged: &LoggedOp) -> Bytes {
-        self.echo_of(logged, logged.server_seq, logged.op.clone())
+        self.echo_of(logged, logged.server_seq, &logged.op)
     }
 
     /// The echo of `op`, a part of a logged one that ends with `server_seq`.
-    pub(crate) fn echo_of(&self, logged: &LoggedOp, server_seq: u64, op: Op) -> Bytes {
-        encode(&ServerMessage::OpEcho(OpEcho {
+    pub(crate) fn echo_of(&self, logged: &LoggedOp, server_seq: u64, op: &Op) -> Bytes {
+        frame::text(&ServerMessage::OpEcho(OpEcho {
             doc_id: self.doc_id.clone(),
             server_seq: on_wire(server_seq),
             origin_client_id: logged.origin_client_id.clone(),
