@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
+use smallvec::{SmallVec, smallvec};
 use tokio::sync::Notify;
 
 use crate::frame;
@@ -154,10 +155,13 @@ impl Member {
     }
 }
 
+/// Whole frames. Where all goes well a writer takes a few at a time, and needs no room on the heap.
+pub type Frames = SmallVec<[Bytes; 4]>;
+
 /// What a writer takes at a time.
 #[derive(Default)]
 pub(crate) struct Batch {
-    pub(crate) frames: Vec<Bytes>,
+    pub(crate) frames: Frames,
     bytes: usize,
 }
 
@@ -169,7 +173,7 @@ impl Batch {
 
     /// Makes one of its frames.
     pub(crate) fn join(&mut self) {
-        self.frames = vec![self.frames.concat().into()];
+        self.frames = smallvec![self.frames.concat().into()];
     }
 
     pub(crate) fn is_full(&self) -> bool {

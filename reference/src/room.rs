@@ -27,8 +27,8 @@ use crate::config::Config;
 use crate::document::{Accepted, Document, Submitted, Sync};
 use crate::frame;
 use crate::log::LoggedOp;
-pub use crate::member::Signals;
 use crate::member::{Batch, Echo, MAX_ANSWERS, Member};
+pub use crate::member::{Frames, Signals};
 use crate::presence::{self, Inbox, Presence, State};
 use crate::profiles::Profiles;
 use crate::violation::Violation;
@@ -96,8 +96,8 @@ pub struct Seat {
 
 /// What a writer has taken.
 pub struct Taken {
-    /// Whole frames.
-    pub frames: Vec<Bytes>,
+    /// What is to be sent.
+    pub frames: Frames,
     /// Nothing was left.
     pub is_all: bool,
     /// Senders may wait for this.
@@ -433,7 +433,7 @@ impl Inner {
         let is_shared = self.members.len() > 2;
         let Some(member) = self.members.get_mut(&member) else {
             return Taken {
-                frames: Vec::new(),
+                frames: Frames::new(),
                 is_all: true,
                 relieves: false,
             };

@@ -81,6 +81,8 @@ impl Socket {
                 queue.frames.pop_front();
             }
         }
+        // A replay must not cost memory for as long as the connection stays.
+        queue.frames.shrink_to(SLICES);
         Poll::Ready(Ok(()))
     }
 }
