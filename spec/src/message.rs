@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 
 use crate::id::{CowStr, ElementId, Integer, MAX_INTEGER, Name};
 pub use crate::op::{Count, Delete, Insert, Op, RunText, SingleDelete, SingleInsert, SingleOp};
-use crate::op::{LEAST_RUN, MOST_RUN};
+use crate::op::{LEAST_RUN, MOST_RUN, Untyped};
 
 /// Any message that a client sends; its ops are of the type `O`, [`SingleOp`] for a connection that
 /// has the profile `runs` off.
@@ -240,7 +240,7 @@ pub struct State<O = Op> {
 }
 
 /// Elements of one replica with consecutive lamports, adjacent in document order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Span {
     /// Elements that are not deleted.
@@ -248,7 +248,6 @@ pub enum Span {
         /// The first element's id.
         id: ElementId,
         /// The values, one scalar value an element.
-        #[serde(deserialize_with = "not_empty")]
         #[schemars(length(min = 1))]
         text: String,
     },
@@ -257,10 +256,38 @@ pub enum Span {
         /// The first element's id.
         id: ElementId,
         /// How many.
-        #[serde(deserialize_with = "from_1")]
         #[schemars(range(min = 1))]
         deleted: Integer,
     },
+}
+
+/// A span's fields before it is known which kind it is: what the other kind defines is unknown to it.
+#[derive(Deserialize)]
+struct SpanFields<'a> {
+    id: ElementId,
+    #[serde(borrow, default)]
+    text: Untyped<'a>,
+    #[serde(borrow, default)]
+    deleted: Untyped<'a>,
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Object(SpanFields { id, text, deleted }) = Object::deserialize(deserializer)?;
+        if let Untyped::Text(text) = text
+            && !text.is_empty()
+        {
+            let text = text.into_owned();
+            return Ok(Self::Text { id, text });
+        }
+        let deleted = match deleted {
+            Untyped::Integer(count) if count > 0 => Integer::new(count),
+            _ => None,
+        };
+        deleted
+            .map(|deleted| Self::Deleted { id, deleted })
+            .ok_or_else(|| D::Error::custom("a span has a text, or how many are deleted"))
+    }
 }
 
 /// `presence_update`: what a client shows of itself beside its ops, such as its cursor. The server
@@ -347,15 +374,6 @@ where
 /// A field that must be there, though it may be null.
 fn object_or_null(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": ["object", "null"] })
-}
-
-/// Reads a string of one character or more.
-fn not_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    if text.is_empty() {
-        return Err(D::Error::custom("a span holds one character or more"));
-    }
-    Ok(text)
 }
 
 /// Reads an integer of 1 … 2^53−1.

@@ -311,13 +311,12 @@ struct Fields<'a> {
     #[serde(deserialize_with = "crate::message::word")]
     r#type: OpType,
     id: ElementId,
-    #[serde(borrow)]
-    parent_id: Option<Untyped<'a>>,
-    #[serde(borrow)]
-    value: Option<Untyped<'a>>,
-    // Null is no count, though it would be no field.
-    #[serde(borrow, default, deserialize_with = "crate::message::present")]
-    count: Option<Untyped<'a>>,
+    #[serde(borrow, default)]
+    parent_id: Untyped<'a>,
+    #[serde(borrow, default)]
+    value: Untyped<'a>,
+    #[serde(borrow, default)]
+    count: Untyped<'a>,
 }
 
 /// The `type` of an op.
@@ -329,7 +328,10 @@ enum OpType {
 }
 
 /// The value of a field that may be unknown: what fields of ops hold, or anything else.
-enum Untyped<'a> {
+#[derive(Default)]
+pub(crate) enum Untyped<'a> {
+    #[default]
+    Missing,
     Integer(u64),
     Text(Cow<'a, str>),
     /// An array of these two.
@@ -404,12 +406,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Untyped<'a> {
 }
 
 impl<'a> Untyped<'a> {
-    /// The parent of element `id`. Where both are of one replica, they share its name.
-    fn parent_of<E: de::Error>(field: Option<Self>, id: &ElementId) -> Result<ParentId, E> {
-        let (lamport, replica_id) = match field {
-            Some(Self::Id(lamport, replica_id)) => (lamport, replica_id),
-            Some(_) => return Err(E::custom("parent_id is no id")),
-            None => return Err(E::missing_field("parent_id")),
+    /// The field as the parent of element `id`. Where both are of one replica, they share its name.
+    fn parent_of<E: de::Error>(self, id: &ElementId) -> Result<ParentId, E> {
+        let (lamport, replica_id) = match self {
+            Self::Id(lamport, replica_id) => (lamport, replica_id),
+            Self::Missing => return Err(E::missing_field("parent_id")),
+            _ => return Err(E::custom("parent_id is no id")),
         };
         let own = id.replica_id();
         let replica_id = match replica_id == own.as_str() {
@@ -421,21 +423,21 @@ impl<'a> Untyped<'a> {
             .ok_or_else(|| E::custom("parent_id is neither [0,\"root\"] nor the id of an element"))
     }
 
-    fn text<E: de::Error>(field: Option<Self>) -> Result<Cow<'a, str>, E> {
-        match field {
-            Some(Self::Text(text)) => Ok(text),
-            Some(_) => Err(E::custom("value is no string")),
-            None => Err(E::missing_field("value")),
+    fn text<E: de::Error>(self) -> Result<Cow<'a, str>, E> {
+        match self {
+            Self::Text(text) => Ok(text),
+            Self::Missing => Err(E::missing_field("value")),
+            _ => Err(E::custom("value is no string")),
         }
     }
 
-    fn count<E: de::Error>(field: Option<Self>) -> Result<Count, E> {
-        match field {
-            Some(Self::Integer(count)) => {
+    fn count<E: de::Error>(self) -> Result<Count, E> {
+        match self {
+            Self::Integer(count) => {
                 Count::new(count).ok_or_else(|| E::custom("a count is from 1 to 2^53-1"))
             }
-            Some(_) => Err(E::custom("count is no integer")),
-            None => Ok(Count::default()),
+            Self::Missing => Ok(Count::default()),
+            _ => Err(E::custom("count is no integer")),
         }
     }
 }
@@ -445,14 +447,14 @@ impl<'de> Deserialize<'de> for Op {
         let Object(fields) = Object::<Fields<'_>>::deserialize(deserializer)?;
         let op = match fields.r#type {
             OpType::Ins => Self::Ins(Insert {
-                parent_id: Untyped::parent_of(fields.parent_id, &fields.id)?,
+                parent_id: fields.parent_id.parent_of(&fields.id)?,
                 id: fields.id,
-                value: RunText::new(&Untyped::text(fields.value)?)
+                value: RunText::new(&fields.value.text()?)
                     .ok_or_else(|| D::Error::custom("an insert has one character or more"))?,
             }),
             OpType::Del => Self::Del(Delete {
                 id: fields.id,
-                count: Untyped::count(fields.count)?,
+                count: fields.count.count()?,
             }),
         };
         if op.last_lamport() > MAX_INTEGER {
@@ -467,9 +469,11 @@ impl<'de> Deserialize<'de> for SingleOp {
         let Object(fields) = Object::<Fields<'_>>::deserialize(deserializer)?;
         Ok(match fields.r#type {
             OpType::Ins => Self::Ins(SingleInsert {
-                parent_id: Untyped::parent_of(fields.parent_id, &fields.id)?,
+                parent_id: fields.parent_id.parent_of(&fields.id)?,
                 id: fields.id,
-                value: Untyped::text(fields.value)?
+                value: fields
+                    .value
+                    .text()?
                     .parse()
                     .map_err(|_| D::Error::custom("an insert has one character"))?,
             }),
