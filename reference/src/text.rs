@@ -33,7 +33,7 @@ use collab_spec::message::{Delete, Insert, Op, RunText};
 use self::ids::{Id, Replicas};
 use self::leaf::{MOST_ELEMENTS, MOST_TEXT, Run, byte_of};
 use self::tree::Tree;
-use self::waiting::Waiting;
+use self::waiting::{Early, Waiting};
 
 /// Adjacent elements of one replica with consecutive lamports, all visible or all deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -242,17 +242,15 @@ impl Text {
 
     /// Ends the waiting for new elements.
     fn wake(&mut self, first: Id, elements: u32, ready: &mut Vec<(Id, Id, RunText)>) {
-        for offset in 0..u64::from(elements) {
-            if self.waiting.is_empty() {
-                return;
+        while let Some((id, early)) = self.waiting.take(first, elements) {
+            let mut is_deleted = false;
+            for Early { id: child, value } in early {
+                match value {
+                    Some(value) => ready.push((id, child, value)),
+                    None => is_deleted = true,
+                }
             }
-            let id = first.later(offset);
-            let mut deleted = false;
-            self.waiting.take(id, |child, value| match value {
-                Some(value) => ready.push((id, child, value)),
-                None => deleted = true,
-            });
-            if deleted {
+            if is_deleted {
                 self.delete(id, 1);
             }
         }

@@ -1,7 +1,6 @@
 //! Ids with their replicas numbered, and in which leaf an element is.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ops::Bound::{Excluded, Unbounded};
 
 use collab_spec::id::{ElementId, Integer, Name};
 
@@ -159,21 +158,33 @@ impl Replica {
             (self.newest, self.newest_leaf) = (last, leaf);
             return;
         }
-        let entry = self.entry(first);
+        // No entry begins inside: what begins one is an element's first lamport, or follows a last.
+        let mut entries = self.leaves.range(..=last + 1).rev();
+        let mut next = || entries.next().map(|(&from, &leaf)| (from, leaf));
+        let mut entry = next();
+        let after = entry.filter(|&(from, _)| from > last);
+        if after.is_some() {
+            entry = next();
+        }
         if entry.is_some_and(|(_, noted)| noted == leaf) {
             return;
         }
-        // What the entry goes on with after the new elements, and what stands before them.
-        if let Some((_, noted)) = entry {
-            self.leaves.entry(last + 1).or_insert(noted);
-        }
-        let after = self.leaves.range((Excluded(last), Unbounded)).next();
-        if let Some((&from, &noted)) = after
-            && noted == leaf
-        {
+        let before = match entry {
+            Some((from, _)) if from == first => next(),
+            _ => entry,
+        };
+        let after = match (entry, after) {
+            // What the entry goes on with after the new elements.
+            (Some((_, noted)), None) => {
+                self.leaves.insert(last + 1, noted);
+                None
+            }
+            (None, None) => self.leaves.first_key_value().map(|(&from, &it)| (from, it)),
+            (_, after) => after,
+        };
+        if let Some((from, _)) = after.filter(|&(_, noted)| noted == leaf) {
             self.leaves.remove(&from);
         }
-        let before = self.entry(first - 1);
         match before.is_some_and(|(_, noted)| noted == leaf) {
             true => self.leaves.remove(&first),
             false => self.leaves.insert(first, leaf),

@@ -1,12 +1,13 @@
 //! The ops that wait for an element, by the missing id.
+//!
+//! They are in order: elements mostly come one after the other, and so do those who wait for them.
 
-use std::collections::HashMap;
-use std::iter::successors;
+use std::collections::BTreeMap;
 
 use collab_spec::message::RunText;
+use smallvec::SmallVec;
 
 use super::ids::Id;
-use super::tree::NONE;
 
 /// One insert whose parent is missing, or the delete of the missing element itself.
 #[derive(Clone, Debug)]
@@ -15,78 +16,47 @@ pub(super) struct Early {
     pub(super) id: Id,
     /// What it inserts; nothing for a delete.
     pub(super) value: Option<RunText>,
-    /// Another that waits for the same element.
-    next: u32,
 }
 
-/// An op that came twice is here twice.
+/// Replica and lamport of a missing element → what waits for it. An op that came twice is here twice.
 #[derive(Debug, Default)]
-pub(super) struct Waiting {
-    /// Missing element → the last that came, with a chain to the first.
-    heads: HashMap<Id, u32>,
-    ops: Vec<Early>,
-    /// The places in `ops` that are free.
-    free: Vec<u32>,
-}
+pub(super) struct Waiting(BTreeMap<(u32, u64), SmallVec<[Early; 1]>>);
 
 impl Waiting {
-    pub(super) fn is_empty(&self) -> bool {
-        self.heads.is_empty()
-    }
-
     /// Lets an insert wait for its parent.
     pub(super) fn insert(&mut self, parent: Id, id: Id, value: RunText) {
-        self.push(parent, id, Some(value));
+        let value = Some(value);
+        self.push(parent, Early { id, value });
     }
 
     /// Lets a delete wait for its element.
     pub(super) fn delete(&mut self, id: Id) {
-        self.push(id, id, None);
+        self.push(id, Early { id, value: None });
     }
 
-    fn push(&mut self, missing: Id, id: Id, value: Option<RunText>) {
-        let head = self.heads.entry(missing).or_insert(NONE);
-        let early = Early {
-            id,
-            value,
-            next: *head,
-        };
-        *head = match self.free.pop() {
-            Some(at) => {
-                self.ops[at as usize] = early;
-                at
-            }
-            None => {
-                self.ops.push(early);
-                u32::try_from(self.ops.len() - 1).expect("fewer than 2^32 ops wait")
-            }
-        };
+    fn push(&mut self, missing: Id, early: Early) {
+        let key = (missing.replica, missing.lamport);
+        self.0.entry(key).or_default().push(early);
     }
 
-    fn chain(&self, head: u32) -> impl Iterator<Item = &Early> {
-        successors(self.ops.get(head as usize), |early| {
-            self.ops.get(early.next as usize)
-        })
-    }
-
-    /// Takes what waits for an element.
-    pub(super) fn take(&mut self, id: Id, mut ready: impl FnMut(Id, Option<RunText>)) {
-        let Some(mut at) = self.heads.remove(&id) else {
-            return;
-        };
-        while let Some(early) = self.ops.get_mut(at as usize) {
-            ready(early.id, early.value.take());
-            self.free.push(at);
-            at = early.next;
+    /// Takes what waits for the first of so many elements for which something does.
+    pub(super) fn take(&mut self, first: Id, elements: u32) -> Option<(Id, SmallVec<[Early; 1]>)> {
+        let key = |id: Id| (id.replica, id.lamport);
+        if elements == 1 {
+            return self.0.remove(&key(first)).map(|early| (first, early));
         }
-        if self.heads.is_empty() {
-            *self = Self::default();
-        }
+        let mut of_these = self.0.range(key(first)..key(first.later(elements.into())));
+        let (&key, _) = of_these.next()?;
+        let early = self.0.remove(&key)?;
+        let (replica, lamport) = key;
+        Some((Id { lamport, replica }, early))
     }
 
     /// Each missing element with what waits for it.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Id, &Early)> {
-        let heads = self.heads.iter();
-        heads.flat_map(|(&id, &head)| self.chain(head).map(move |early| (id, early)))
+        self.0.iter().flat_map(|(&(replica, lamport), early)| {
+            let missing = Id { lamport, replica };
+            early.iter().map(move |early| (missing, early))
+        })
     }
 }
