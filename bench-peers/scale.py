@@ -196,4 +196,5 @@ def main():
                 asyncio.run(result)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -2,7 +2,8 @@
 """The reference beside the null relay and other servers, in one run: medians of some rounds.
 
 Each server runs pinned to the first processor and the load on it to the second. Build first
-(`cargo build --release`), and see install.sh for the peers; those that are not installed are left out.
+(`cargo build --release`, and `cargo build --profile release-lto -p collab-reference` for one more row), and
+see install.sh for the peers; what is not there is left out.
 Beside what went through, a line has the processor time that the server took for an op, which other
 processes of the machine disturb less, and the most memory that it had.
 
@@ -37,7 +38,7 @@ def of_ours(command):
                  "--warm-up", str(WARM_UP), "--json", file.name, *pace],
                 check=True, stdout=subprocess.DEVNULL, preexec_fn=lambda: pin(1))
             return json.load(file)
-    return lambda port: [part.format(port=port) for part in command], load, [BUILT]
+    return lambda port: [part.format(port=port) for part in command], load, [BUILT, pathlib.Path(command[0])]
 
 
 def of_node(folder, command, *kind):
@@ -54,6 +55,7 @@ def of_node(folder, command, *kind):
 SERVERS = {
     "null relay": of_ours([str(BUILT / "collab-conformance"), "relay", "--port", "{port}"]),
     "reference": of_ours([str(BUILT / "collab-reference"), "--port", "{port}"]),
+    "reference, LTO": of_ours([str(BUILT.parent / "release-lto/collab-reference"), "--port", "{port}"]),
     "y-websocket": of_node("yjs", [str(NODE), str(HERE / "yjs/node_modules/y-websocket/bin/server.cjs")]),
     "Hocuspocus": of_node("yjs", [str(NODE), str(HERE / "yjs/hocuspocus.mjs")], "hocuspocus"),
     "y-sweet": of_node("yjs", [str(HERE / "y-sweet/bin/y-sweet"), "serve"], "y-sweet"),
@@ -162,4 +164,5 @@ def main():
         pathlib.Path(arguments.json).write_text(json.dumps(curves) + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()
