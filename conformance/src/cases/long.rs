@@ -7,7 +7,7 @@ use collab_spec::message::{Delete, Insert, Op};
 use collab_spec::profile::Profile;
 
 use crate::case::{Case, Weight};
-use crate::client::{Client, ROOT, element};
+use crate::client::{Client, ROOT, element, under};
 use crate::context::Context;
 use crate::ids;
 use crate::model::Model;
@@ -44,6 +44,13 @@ pub(super) fn cases() -> Vec<Case> {
             "2,000 inserts at one place with falling lamports, and 200 between them, stand newest first",
             &[ids::RESYNC_TEXT, "cost.any-length", "crdt.any-lamport"],
             filled_in,
+        )
+        .weight(Weight::Heavy),
+        Case::code(
+            "crdt/gaps-filled-from-afar",
+            "elements with lamports from the gaps of a long text, all at its start, are found again",
+            &[ids::RESYNC_TEXT, "cost.any-length", "crdt.any-lamport"],
+            filled_from_afar,
         )
         .weight(Weight::Heavy),
         Case::code(
@@ -168,6 +175,42 @@ async fn filled_in(context: Context) -> Outcome {
     bo.expect_echoes_of(&between, ids::SEQ_FAN_OUT).await?;
     let mut model = Model::new();
     for submission in falling.iter().chain(&between) {
+        model.integrate(&submission.op);
+    }
+    expect_text(&context, &model.text(), ids::RESYNC_TEXT)
+        .await
+        .map(drop)
+}
+
+/// One types with every third lamport; the two between stand at the text's start. Then what was typed is
+/// deleted, and the second of each two: a server that looks elements up by their lamports has to find
+/// neighbours there that stand far apart.
+async fn filled_from_afar(context: Context) -> Outcome {
+    const TYPED: u64 = 400;
+    let mut anna = context.join("anna").await?;
+    let mut parent = ROOT;
+    let mut submissions = Vec::new();
+    for number in 1..=TYPED {
+        let typed = anna.insert_at(3 * number, &parent, letter(number));
+        parent = under(&typed);
+        submissions.push(typed);
+    }
+    let first = under(&submissions[0]);
+    for lamport in (4..3 * TYPED).filter(|lamport| lamport % 3 != 0) {
+        submissions.push(anna.insert_at(lamport, &first, letter(lamport).to_ascii_uppercase()));
+    }
+    let deletes: Vec<_> = submissions[1..]
+        .iter()
+        .map(|submission| submission.op.id())
+        .filter(|id| id.lamport() % 3 != 1)
+        .map(|id| anna.delete(id))
+        .collect();
+    submissions.extend(deletes);
+    anna.submit_all(&submissions);
+    anna.expect_echoes(submissions.len(), ids::SEQ_FAN_OUT)
+        .await?;
+    let mut model = Model::new();
+    for submission in &submissions {
         model.integrate(&submission.op);
     }
     expect_text(&context, &model.text(), ids::RESYNC_TEXT)
