@@ -55,7 +55,7 @@ def of_node(folder, command, *kind):
 SERVERS = {
     "null relay": of_ours([str(BUILT / "collab-conformance"), "relay", "--port", "{port}"]),
     "reference": of_ours([str(BUILT / "collab-reference"), "--port", "{port}"]),
-    "reference, LTO": of_ours([str(BUILT.parent / "release-lto/collab-reference"), "--port", "{port}"]),
+    "reference (LTO)": of_ours([str(BUILT.parent / "release-lto/collab-reference"), "--port", "{port}"]),
     "y-websocket": of_node("yjs", [str(NODE), str(HERE / "yjs/node_modules/y-websocket/bin/server.cjs")]),
     "Hocuspocus": of_node("yjs", [str(NODE), str(HERE / "yjs/hocuspocus.mjs")], "hocuspocus"),
     "y-sweet": of_node("yjs", [str(HERE / "y-sweet/bin/y-sweet"), "serve"], "y-sweet"),
