@@ -35,13 +35,11 @@ impl Waiting {
     }
 
     fn push(&mut self, missing: Id, early: Early) {
-        let key = (missing.replica, missing.lamport);
-        self.0.entry(key).or_default().push(early);
+        self.0.entry(key(missing)).or_default().push(early);
     }
 
     /// Takes what waits for the first of so many elements for which something does.
     pub(super) fn take(&mut self, first: Id, elements: u32) -> Option<(Id, SmallVec<[Early; 1]>)> {
-        let key = |id: Id| (id.replica, id.lamport);
         if elements == 1 {
             return self.0.remove(&key(first)).map(|early| (first, early));
         }
@@ -59,4 +57,8 @@ impl Waiting {
             early.iter().map(move |early| (missing, early))
         })
     }
+}
+
+fn key(id: Id) -> (u32, u64) {
+    (id.replica, id.lamport)
 }
