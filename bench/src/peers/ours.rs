@@ -96,7 +96,7 @@ impl Peer for Ours {
     }
 
     fn decode(bytes: &[u8]) -> Op {
-        serde_json::from_slice(bytes).expect("an op")
+        Op::from_json(text(bytes)).expect("an op")
     }
 
     fn integrate(reader: &mut Text, update: Op) {
@@ -127,7 +127,7 @@ impl Peer for Ours {
     }
 
     fn load(bytes: &[u8]) -> Text {
-        let state: State = serde_json::from_slice(bytes).expect("it was saved");
+        let state: State = serde_json::from_str(text(bytes)).expect("it was saved");
         let spans = state.elements.into_iter().map(|span| match span {
             WireSpan::Text { id, text } => Span {
                 id,
@@ -140,6 +140,11 @@ impl Peer for Ours {
         });
         Text::from_spans(&spans.collect::<Vec<_>>(), &state.pending)
     }
+}
+
+/// What was sent or saved: that it is UTF-8 is looked at once, as a WebSocket library does it.
+fn text(bytes: &[u8]) -> &str {
+    str::from_utf8(bytes).expect("it is UTF-8")
 }
 
 /// Ops of one character joined into runs where one goes on where another ends, at most `most` long.

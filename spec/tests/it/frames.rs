@@ -5,6 +5,7 @@ use std::fmt::Debug;
 
 use collab_spec::frame::{FrameRow, MessageType};
 use collab_spec::message::{ClientMessage, Op, ServerMessage, SingleOp};
+use collab_spec::op::PlainOp;
 use collab_spec::profile::Profile;
 use collab_spec::{data, requirement, schema};
 use jsonschema::Validator;
@@ -33,12 +34,18 @@ fn schemas_take([own, union]: &[Validator; 2], text: &str) -> (bool, bool) {
 
 fn serde_takes<O>(message: MessageType, text: &str) -> bool
 where
-    O: DeserializeOwned + PartialEq + Debug,
+    O: DeserializeOwned + PartialEq + Debug + for<'a> TryFrom<PlainOp<'a>>,
 {
     if message.is_client() {
         let read = serde_json::from_str::<ClientMessage<O>>(text);
         let quickly = ClientMessage::<O>::from_json(text);
         assert_eq!(quickly.as_ref().ok(), read.as_ref().ok(), "{text}");
+        if let Ok(Value::Object(fields)) = serde_json::from_str(text)
+            && let Some(op) = fields.get("op").map(Value::to_string)
+        {
+            let read = serde_json::from_str::<Op>(&op).ok();
+            assert_eq!(Op::from_json(&op).ok(), read, "{op}");
+        }
         match read {
             Ok(ClientMessage::Hello(hello)) => hello.epoch().is_ok(),
             Ok(ClientMessage::Op(op)) => op.epoch().is_ok(),
