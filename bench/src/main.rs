@@ -1,9 +1,4 @@
 //! Measures the reference's text engine beside its peers.
-//!
-//! `collab-bench peers [--trace FILE] [--rounds N] [--edits N] [--only NAME]`: every engine on the same edits.
-//! `collab-bench shapes [--rounds N] [--most N] [--svg FILE]`: this engine against size and hard shapes.
-//! `collab-bench allocations [--trace FILE] [--edits N]`: how often the server allocates for an op.
-//! `collab-bench latency FILE.json FOLDER`: the curves of `bench-peers/table.py --json`, as SVG.
 
 mod allocations;
 mod latency;
@@ -15,57 +10,107 @@ mod shapes;
 mod side_by_side;
 mod trace;
 
-use std::path::Path;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
 
 use trace::Trace;
 
-fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let value = |flag: &str| {
-        let at = arguments.iter().position(|it| it == flag)?;
-        arguments.get(at + 1).cloned()
-    };
-    let number = |flag: &str, usual: usize| {
-        value(flag).map_or(usual, |it| it.parse().expect("a number after the flag"))
-    };
-    match arguments.first().map(String::as_str) {
-        Some("peers") => side_by_side::run(
-            &trace(value("--trace")),
-            number("--rounds", 5),
-            number("--edits", usize::MAX),
-            value("--only").as_deref(),
-        ),
-        Some("shapes") => shapes::run(
-            number("--rounds", 3),
-            number("--most", 1_000_000) as u64,
-            value("--svg").as_deref().map(Path::new),
-        ),
-        Some("allocations") => {
-            allocations::run(&trace(value("--trace")), number("--edits", 10_000));
-        }
-        Some("latency") if arguments.len() == 3 => {
-            let [file, folder] = [1, 2].map(|at| Path::new(&arguments[at]));
-            if let Err(error) = latency::run(file, folder) {
-                eprintln!("{} can't be drawn: {error}", file.display());
-                std::process::exit(1);
-            }
-        }
-        _ => {
-            eprintln!("collab-bench peers [--trace FILE] [--rounds N] [--edits N] [--only NAME]");
-            eprintln!("collab-bench shapes [--rounds N] [--most N] [--svg FILE]");
-            eprintln!("collab-bench allocations [--trace FILE] [--edits N]");
-            eprintln!("collab-bench latency FILE.json FOLDER");
-            std::process::exit(2);
+/// Measures the reference's text engine beside its peers.
+#[derive(Debug, Parser)]
+#[command(name = "collab-bench", version)]
+struct Bench {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Every engine on the same edits
+    Peers {
+        #[command(flatten)]
+        edits: Edits,
+        /// The medians are of so many rounds
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+        rounds: u32,
+        /// The engines whose name has this in it alone
+        #[arg(long, value_name = "NAME")]
+        only: Option<String>,
+    },
+    /// This engine against size and hard shapes
+    Shapes {
+        /// The medians are of so many rounds
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+        rounds: u32,
+        /// The sizes are 10,000 ops and each ten times as many, up to this
+        #[arg(long, value_name = "OPS", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(10_000..))]
+        most: u64,
+        /// Draws the table as SVG
+        #[arg(long, value_name = "FILE")]
+        svg: Option<PathBuf>,
+    },
+    /// How often the server allocates for an op; without --edits of the first 10,000
+    Allocations {
+        #[command(flatten)]
+        edits: Edits,
+    },
+    /// Draws the curves of `bench-peers/table.py --json` as SVG
+    Latency {
+        /// What `table.py --json` wrote
+        file: PathBuf,
+        /// Where the drawings go
+        folder: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Edits {
+    /// One author's edits in the form of the published editing-traces, packed with gzip or not; without it
+    /// the trace automerge-paper
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// So many of the first edits alone
+    #[arg(long)]
+    edits: Option<usize>,
+}
+
+fn main() -> ExitCode {
+    match run(Bench::parse().what) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
         }
     }
 }
 
-fn trace(path: Option<String>) -> Trace {
-    let Some(path) = path else {
-        return Trace::automerge_paper();
-    };
-    Trace::read(Path::new(&path)).unwrap_or_else(|error| {
-        eprintln!("{path} can't be read as a trace: {error}");
-        std::process::exit(2);
-    })
+fn run(what: What) -> Result<(), String> {
+    match what {
+        What::Peers {
+            edits,
+            rounds,
+            only,
+        } => {
+            let most = edits.edits.unwrap_or(usize::MAX);
+            side_by_side::run(&edits.trace()?, rounds as usize, most, only.as_deref())?;
+        }
+        What::Shapes { rounds, most, svg } => shapes::run(rounds as usize, most, svg.as_deref()),
+        What::Allocations { edits } => {
+            allocations::run(&edits.trace()?, edits.edits.unwrap_or(10_000));
+        }
+        What::Latency { file, folder } => latency::run(&file, &folder)
+            .map_err(|error| format!("{} can't be drawn: {error}", file.display()))?,
+    }
+    Ok(())
+}
+
+impl Edits {
+    fn trace(&self) -> Result<Trace, String> {
+        let Some(path) = &self.trace else {
+            return Ok(Trace::automerge_paper());
+        };
+        Trace::read(path)
+            .map_err(|error| format!("{} can't be read as a trace: {error}", path.display()))
+    }
 }

@@ -46,7 +46,9 @@ struct Bench {
 }
 
 /// Runs all on a trace, and prints the tables. `most` cuts the trace short.
-pub fn run(trace: &Trace, rounds: usize, most: usize, only: Option<&str>) {
+///
+/// Errors: no engine has `only` in its name.
+pub fn run(trace: &Trace, rounds: usize, most: usize, only: Option<&str>) -> Result<(), String> {
     let mut edits = trace.singles();
     let is_whole = edits.len() <= most;
     edits.truncate(most);
@@ -83,6 +85,11 @@ pub fn run(trace: &Trace, rounds: usize, most: usize, only: Option<&str>) {
             .into_iter()
             .filter(|it| wanted(it.name)),
     );
+    if let (true, Some(only)) = (benches.is_empty(), only) {
+        return Err(format!(
+            "no engine has {only:?} in its name; without --only all are measured"
+        ));
+    }
 
     let mut times: BTreeMap<(&str, &str), Vec<Option<Duration>>> = BTreeMap::new();
     for round in 1..=rounds {
@@ -132,6 +139,7 @@ pub fn run(trace: &Trace, rounds: usize, most: usize, only: Option<&str>) {
             println!("| {} | {held} | {most} | {saved} | {each:.1} |", bench.name);
         }
     }
+    Ok(())
 }
 
 fn print(benches: &[Bench], cell: impl Fn(&'static str, &'static str) -> Option<String>) {
@@ -267,7 +275,7 @@ fn extras(edits: &[Edit], text: &str) -> Vec<Bench> {
                 time(|| {
                     let mut text = Text::new();
                     for op in &json {
-                        text.integrate(&serde_json::from_str(op).expect("an op"));
+                        text.integrate(&Op::from_json(op).expect("an op"));
                     }
                     text
                 })
@@ -297,7 +305,7 @@ fn extras(edits: &[Edit], text: &str) -> Vec<Bench> {
             sizes: None,
         });
     }
-    let mut floor = |name, mut edit: Box<dyn FnMut(&[Edit]) -> String>| {
+    let mut floor = |name, edit: fn(&[Edit]) -> String| {
         let (edits, text) = (edits.to_vec(), text.to_owned());
         let round: Round = Box::new(move || {
             let (took, made) = time(|| edit(&edits));
@@ -310,19 +318,16 @@ fn extras(edits: &[Edit], text: &str) -> Vec<Bench> {
             sizes: None,
         });
     };
-    floor("a rope alone: crop", Box::new(text_of));
-    floor(
-        "a rope alone: jumprope",
-        Box::new(|edits| {
-            let mut rope = jumprope::JumpRope::new();
-            for edit in edits {
-                match edit.deleted {
-                    0 => rope.insert(edit.at, &edit.inserted),
-                    deleted => rope.remove(edit.at..edit.at + deleted),
-                }
+    floor("a rope alone: crop", text_of);
+    floor("a rope alone: jumprope", |edits| {
+        let mut rope = jumprope::JumpRope::new();
+        for edit in edits {
+            match edit.deleted {
+                0 => rope.insert(edit.at, &edit.inserted),
+                deleted => rope.remove(edit.at..edit.at + deleted),
             }
-            rope.to_string()
-        }),
-    );
+        }
+        rope.to_string()
+    });
     benches
 }
