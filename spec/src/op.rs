@@ -10,7 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::id::{ElementId, Integer, MAX_INTEGER, Name, ParentId};
+use crate::id::{CowStr, ElementId, Integer, MAX_INTEGER, Name, ParentId};
 use crate::message::Object;
 
 /// The greatest `max_run` that a server may announce.
@@ -317,8 +317,8 @@ impl JsonSchema for Count {
     }
 }
 
-/// An op as most are written: nothing in it is escaped, no field is unknown, and each holds what it does
-/// where its type defines it. What is not written so may be an op yet.
+/// An op as most are written: nothing but its value is escaped, no field is unknown, and each holds what it
+/// does where its type defines it. What is not written so may be an op yet.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlainOp<'a> {
@@ -327,7 +327,8 @@ pub struct PlainOp<'a> {
     id: (u64, &'a str),
     #[serde(borrow)]
     parent_id: Option<(u64, &'a str)>,
-    value: Option<&'a str>,
+    #[serde(borrow)]
+    value: Option<CowStr<'a>>,
     #[serde(default, deserialize_with = "crate::message::present")]
     count: Option<u64>,
 }
@@ -352,13 +353,17 @@ impl PlainOp<'_> {
         ParentId::new(Integer::new(lamport)?, replica_id)
     }
 
+    fn value(&self) -> Option<&str> {
+        self.value.as_ref().map(|CowStr(value)| &**value)
+    }
+
     fn op(&self) -> Option<Op> {
         let id = self.id()?;
         let op = match self.r#type {
             "ins" => Op::Ins(Insert {
                 parent_id: self.parent_of(&id)?,
                 id,
-                value: RunText::new(self.value?)?,
+                value: RunText::new(self.value()?)?,
             }),
             "del" => Op::Del(Delete {
                 id,
@@ -375,7 +380,7 @@ impl PlainOp<'_> {
             "ins" => SingleOp::Ins(SingleInsert {
                 parent_id: self.parent_of(&id)?,
                 id,
-                value: self.value?.parse().ok()?,
+                value: self.value()?.parse().ok()?,
             }),
             "del" => SingleOp::Del(SingleDelete { id }),
             _ => return None,
