@@ -98,6 +98,8 @@ ids! {
     SUBMIT_ANSWER = "submit.answer";
     /// The answer goes to the sender alone.
     SUBMIT_ANSWER_PRIVATE = "submit.answer-private";
+    /// The answer does not overtake the echo.
+    SUBMIT_ANSWER_ORDER = "submit.answer-order";
     /// The same insert is the same op.
     SUBMIT_SAME_INSERT = "submit.same-insert";
     /// A `client_msg_id` names one op.

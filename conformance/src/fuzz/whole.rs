@@ -142,7 +142,7 @@ impl Walk {
             ids::ANY_JSON,
         );
         for size in [1, 7, 60] {
-            let why = format!("goes in frames of {size} bytes or a little more, and empty ones");
+            let why = format!("goes in up to 1,002 frames of {size} bytes or more, and empty ones");
             self.add(
                 &Path::default(),
                 Put::Whole(Fragments(size)),
@@ -152,6 +152,9 @@ impl Walk {
         }
     }
 }
+
+/// A long message is not cut into more frames than about this; a server must take 1,024.
+const MOST_FRAMES: usize = 1_000;
 
 impl Whole {
     /// What is sent in place of a text.
@@ -174,6 +177,7 @@ impl Whole {
                 bytes(true, broken)
             }
             Whole::Fragments(size) => {
+                let size = size.max(text.len().div_ceil(MOST_FRAMES));
                 let mut parts = vec![String::new()];
                 for c in text.chars() {
                     let full = parts.last().is_none_or(|part| part.len() >= size);

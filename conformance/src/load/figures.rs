@@ -245,9 +245,10 @@ impl Figures {
             0 => String::new(),
             characters => format!(" of {characters} characters"),
         };
+        let many = if self.documents == 1 { "" } else { "s" };
         let mut lines = vec![
             format!(
-                "{} documents{of} x {} clients, {pace}, {:.1} s",
+                "{} document{many}{of} x {} clients, {pace}, {:.1} s",
                 self.documents, self.clients, self.secs
             ),
             format!(

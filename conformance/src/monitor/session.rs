@@ -270,6 +270,13 @@ impl Listener<'_> {
         if after == Some(self.last) {
             self.last = seq;
         } else if seq > self.last || after.is_none() {
+            let sent = self.around.sent(self.connection, echo, event);
+            if !self.is_replaying() && sent.is_some_and(|sent| sent.here > 1) {
+                let what = format!("the answer with the seq {seq} came before the echo of its op");
+                *self.repeats.entry(seq).or_default() += 1;
+                self.wrong(ids::SUBMIT_ANSWER_ORDER, event, what);
+                return;
+            }
             // An op that begins at or before what has come, and ends behind it.
             let inside = elements > 1 && after.is_none_or(|after| after < self.last);
             let requirement = match (inside, self.is_replaying()) {
@@ -446,7 +453,7 @@ fn kind(sync: SyncKind) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::monitor::testing::{Tape, assert_breaks, assert_holds};
+    use crate::monitor::testing::{Tape, assert_breaks, assert_holds, echo, op};
 
     fn tape() -> Tape {
         Tape::new()
@@ -569,6 +576,12 @@ mod tests {
             .submit_again("A", 1);
         answers.echo_again("A", 1).echo_again("A", 1);
         assert_breaks(&answers, ids::SUBMIT_ANSWER);
+        let mut early = tape();
+        early.joined("A", 0, "").sent("A", &op("A", 1, "m-1", "a"));
+        let again = op("A", 2, "m-2", "b");
+        early.sent("A", &again).sent("A", &again);
+        early.got("A", &echo(2, "A", 2, "m-2", "b"));
+        assert_breaks(&early, ids::SUBMIT_ANSWER_ORDER);
     }
 
     #[test]
