@@ -4,9 +4,12 @@
 
 mod crdt;
 mod crowd;
+mod ends;
 mod follow;
 mod fuzz;
+mod idle;
 mod long;
+mod many;
 mod memory;
 mod pastes;
 mod presence;
@@ -32,8 +35,11 @@ pub(crate) fn all() -> Vec<Case> {
     [
         crdt::cases(),
         crowd::cases(),
+        ends::cases(),
         fuzz::cases(),
+        idle::cases(),
         long::cases(),
+        many::cases(),
         memory::cases(),
         pastes::cases(),
         presence::cases(),
