@@ -8,6 +8,7 @@ use crate::case::{Case, Weight};
 use crate::client::{Ask, Client, ROOT, element, frame};
 use crate::context::Context;
 use crate::ids;
+use crate::model::Model;
 use crate::outcome::{Failure, Outcome};
 
 use super::follow::{expect_text, letters, type_on};
@@ -18,6 +19,9 @@ use super::transport::{expect_too_big, padded};
 const CLIENTS: usize = 270;
 /// How many of them are asked for all echoes; all get them.
 const ASKED: usize = 9;
+
+/// More than sixteen bits number.
+const LONGEST_SPAN: u64 = 65_600;
 
 /// The cases of this file.
 pub(super) fn cases() -> Vec<Case> {
@@ -111,16 +115,19 @@ async fn clients_270(context: Context) -> Outcome {
     for number in 0..CLIENTS {
         clients.push(context.join(&format!("c-{number}")).await?);
     }
-    for client in &mut clients {
-        type_on(client, &ROOT, 1);
+    // All with one lamport: their names alone tell the elements apart.
+    let mut model = Model::new();
+    for (client, value) in clients.iter_mut().zip(letters(CLIENTS).chars()) {
+        let submission = client.insert_at(1, &ROOT, value);
+        client.submit(&submission);
+        model.integrate(&submission.op);
     }
     let apart = CLIENTS.div_ceil(ASKED);
     let last = CLIENTS - 1;
     for at in (0..CLIENTS).step_by(apart).chain([last]) {
         clients[at].expect_echoes(CLIENTS, ids::SEQ_FAN_OUT).await?;
     }
-    let text = "a".repeat(CLIENTS);
-    expect_text(&context, &text, "crdt.element-id").await?;
+    expect_text(&context, &model.text(), "crdt.element-id").await?;
     Ok(())
 }
 
@@ -166,14 +173,23 @@ async fn longest_deleted_before(context: Context) -> Outcome {
     anna.expect_echo(&delete, "runs.pending").await?;
     anna.submit(&paste);
     anna.expect_echo(&paste, ids::SEQ_FAN_OUT).await?;
-    let last = element(paste.op.last_lamport(), "anna");
-    let behind = anna.insert_at(last.lamport() + 1, &ParentId::Element(last.clone()), 'z');
+    let first = element(paste.op.last_lamport(), "anna");
+    let mut last = first.clone();
+    while last.lamport() <= paste.op.id().lamport() + LONGEST_SPAN {
+        let values = letters(max_run as usize);
+        let next = anna.insert_run_at(last.lamport() + 1, &ParentId::Element(last), &values);
+        last = element(next.op.last_lamport(), "anna");
+        let delete = anna.delete_run(next.op.id(), max_run);
+        anna.submit_all([&next, &delete]);
+        anna.expect_echoes_of([&next, &delete], ids::SEQ_FAN_OUT)
+            .await?;
+    }
+    let behind = anna.insert_at(last.lamport() + 1, &ParentId::Element(last), 'z');
     anna.submit(&behind);
     anna.expect_echo(&behind, ids::SEQ_FAN_OUT).await?;
     expect_text(&context, "z", "runs.pending").await?;
     deleted_in_one_span(&context).await?;
-    // The last id of the run and one that is free.
-    let taken = anna.insert_run_at(last.lamport(), &ROOT, "qq");
+    let taken = anna.insert_run_at(first.lamport(), &ROOT, "q");
     anna.submit(&taken);
     anna.expect_close(&[1008], "runs.overlap").await?;
     Ok(())
