@@ -33,7 +33,7 @@ pub(super) fn cases() -> Vec<Case> {
             frames_of_64k,
         )
         .profile(Profile::Runs)
-        .weight(Weight::Heavy),
+        .weight(Weight::Slow),
     ]
 }
 

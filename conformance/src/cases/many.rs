@@ -32,14 +32,14 @@ pub(super) fn cases() -> Vec<Case> {
             &["submit.kept", ids::SUBMIT_RESEND, ids::SUBMIT_ANSWER],
             resend_after_1500,
         )
-        .weight(Weight::Heavy),
+        .weight(Weight::Slow),
         Case::code(
             "crdt/5000-waiting",
             "5,000 inserts of which each waits for the next all show when the last has come",
             &["crdt.pending-applies", ids::RESYNC_TEXT],
             waiting_5000,
         )
-        .weight(Weight::Heavy),
+        .weight(Weight::Slow),
         Case::code(
             "session/270-clients",
             "of 270 clients in one document each types a character, and all get all",
@@ -69,7 +69,7 @@ pub(super) fn cases() -> Vec<Case> {
             max_message_in_frames,
         )
         .profile(Profile::Runs)
-        .weight(Weight::Heavy),
+        .weight(Weight::Slow),
         Case::code(
             "runs/max-message-in-bytes",
             "a message is too long by its bytes in UTF-8, however few characters they are",
@@ -77,7 +77,7 @@ pub(super) fn cases() -> Vec<Case> {
             max_message_in_bytes,
         )
         .profile(Profile::Runs)
-        .weight(Weight::Heavy),
+        .weight(Weight::Slow),
     ]
 }
 
