@@ -63,11 +63,7 @@ async fn clients_type_all_over_a_text_that_is_there() {
     };
     let figures = load.await.unwrap().unwrap();
     assert!(!figures.has_failed(), "{}", figures.words());
-    assert!(
-        figures
-            .words()
-            .starts_with("1 documents of 3000 characters")
-    );
+    assert!(figures.words().starts_with("1 document of 3000 characters"));
     let context = Context::new(Arc::new(target), 1.0);
     let late = context.join_as("late", "filled-0", "late").await.unwrap();
     let text = late.synced().full_text.chars().count() as u64;

@@ -39,7 +39,6 @@ pub(super) const STANDS_UNDER: &[&str] = &[
     "submit.del-again",
     "submit.kept",
     "close.other-client",
-    "close.flush",
     "profiles.ack-unasked",
     "resume.ack",
     "resume.zero",
@@ -177,11 +176,6 @@ pub(super) const NAMED_OTHERWISE: &[(&str, &str, &str)] = &[
         "the seqs that other documents take are gaps",
     ),
     (
-        "BeyondHeadRefused",
-        "session.new-document",
-        "whoever has seen something of it is beyond the head of a new document",
-    ),
-    (
         "BusyClosed",
         "cost.any-length",
         "long documents take many messages",
@@ -220,11 +214,6 @@ pub(super) const NAMED_OTHERWISE: &[(&str, &str, &str)] = &[
         "IdsInvalid",
         "submit.msg-id-reused",
         "a message id that is used again is a breach of the rules on ids",
-    ),
-    (
-        "EarlyUnflushed",
-        "runs.ins",
-        "what is not sent before the close is missing",
     ),
     (
         "OpClientTrimmed",
@@ -268,7 +257,7 @@ pub(super) const NAMED_OTHERWISE: &[(&str, &str, &str)] = &[
     ),
     (
         "PresenceTakesSeq",
-        "seq.from-baseline",
+        "seq.dense",
         "a seq that no op has is a gap",
     ),
     (

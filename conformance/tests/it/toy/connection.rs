@@ -135,8 +135,7 @@ pub(super) async fn serve(toy: &Arc<Toy>, mut stream: TcpStream) {
         if toy.has(Fault::ViolationEndsAll) {
             session.end_all();
         }
-        let early = matches!(refusal.0, 1007 | 1009) && toy.has(Fault::EarlyUnflushed);
-        if toy.has(Fault::ViolationUnflushed) || early {
+        if toy.has(Fault::ViolationUnflushed) {
             outbox.clear();
         }
         let ending = writer.close(toy, refusal);
@@ -182,10 +181,7 @@ impl Writer {
 
     /// Sends what is queued, then waits for more.
     async fn drain(&mut self) -> bool {
-        if matches!(
-            self.fault,
-            Some(Fault::AnswerOvertakes | Fault::EarlyUnflushed)
-        ) {
+        if matches!(self.fault, Some(Fault::AnswerOvertakes)) {
             // So that something waits.
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

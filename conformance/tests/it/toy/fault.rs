@@ -205,7 +205,6 @@ faults! {
     UnknownOpIgnored: "An op of an unknown type is ignored.", "op.type", ["frames/op-"];
     NotUtf8Invalid: "A text that is not UTF-8 ends in 1002.", "close.not-utf8", ["close/"];
     IdsInvalid: "A breach of the rules on ids ends in 1002.", "close.ids", ["close/"];
-    EarlyUnflushed: "What is queued is thrown away before 1007 and 1009.", "close.flush-early", ["close/"];
     NotJsonPrivate: "A message that is not JSON ends in 4000.", "close.table-only", ["close/"];
     FloatsTaken: "1.5 is taken for the integer 1.", "close.schema", ["frames/"];
 
