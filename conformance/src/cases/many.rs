@@ -57,7 +57,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::code(
             "runs/longest-deleted-before",
             "a delete of max_run elements that comes before their insert deletes each, and their ids stay taken",
-            &["runs.pending", "runs.overlap", ids::STATE_CANONICAL, ids::RUNS_LIMITS],
+            &["runs.pending", "runs.overlap", ids::STATE_CANONICAL],
             longest_deleted_before,
         )
         .profile(Profile::Runs)
@@ -65,7 +65,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::code(
             "runs/max-message-in-frames",
             "a message of exactly max_message_bytes is taken in frames of 64 KiB",
-            &["runs.max-message", "transport.fragments", ids::RUNS_LIMITS],
+            &["runs.max-message", "transport.fragments"],
             max_message_in_frames,
         )
         .profile(Profile::Runs)
@@ -73,7 +73,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::code(
             "runs/max-message-in-bytes",
             "a message is too long by its bytes in UTF-8, however few characters they are",
-            &["runs.max-message", ids::RUNS_LIMITS],
+            &["runs.max-message"],
             max_message_in_bytes,
         )
         .profile(Profile::Runs)
