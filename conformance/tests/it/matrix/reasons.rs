@@ -39,7 +39,6 @@ pub(super) const STANDS_UNDER: &[&str] = &[
     "submit.del-again",
     "submit.kept",
     "close.other-client",
-    "close.flush",
     "profiles.ack-unasked",
     "resume.ack",
     "resume.zero",
