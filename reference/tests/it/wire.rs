@@ -71,6 +71,7 @@ async fn close_codes_of_texts() {
         (1002, with("\"doc\"", "\"Doc\"").replace("\"a\"", "\"ab\"")),
         (1009, with("\"a\"", &format!("\"{}\"", "a".repeat(1 << 20)))),
         // Deeper than anyone must take; it may be refused but must not bring the server down.
+        (1002, deep(100_000)),
         (1002, deep(100_000).replace("\"a\"", "\"\\u0061\"")),
     ];
     let server = Server::start().await;
@@ -94,10 +95,6 @@ async fn close_codes_of_texts() {
         with("\"op\":{", "\"op\":{\"x\":[null],")
             .replace("\"m\"", "\"p\"")
             .replace("[1,", "[4,"),
-        // Without an escape what is unknown is passed over, however deep.
-        deep(100_000)
-            .replace("\"m\"", "\"q\"")
-            .replace("[1,", "[5,"),
     ];
     for (text, seq) in taken.into_iter().zip(1..) {
         client.raw(Message::text(text)).await;
