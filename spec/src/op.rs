@@ -336,21 +336,25 @@ pub struct PlainOp<'a> {
 /// The op cannot be made of its plain form.
 pub struct NotPlain;
 
+/// The parent of element `id`. Where both are of one replica, they share its name.
+fn parent_of(id: &ElementId, lamport: u64, replica_id: &str) -> Option<ParentId> {
+    let own = id.replica_id();
+    let replica_id = match replica_id == own.as_str() {
+        true => own.clone(),
+        false => Name::new(replica_id)?,
+    };
+    ParentId::new(Integer::new(lamport)?, replica_id)
+}
+
 impl PlainOp<'_> {
     fn id(&self) -> Option<ElementId> {
         let (lamport, replica_id) = self.id;
         ElementId::new(Integer::new(lamport)?, Name::new(replica_id)?)
     }
 
-    /// The parent of element `id`. Where both are of one replica, they share its name.
     fn parent_of(&self, id: &ElementId) -> Option<ParentId> {
         let (lamport, replica_id) = self.parent_id?;
-        let own = id.replica_id();
-        let replica_id = match replica_id == own.as_str() {
-            true => own.clone(),
-            false => Name::new(replica_id)?,
-        };
-        ParentId::new(Integer::new(lamport)?, replica_id)
+        parent_of(id, lamport, replica_id)
     }
 
     fn value(&self) -> Option<&str> {
@@ -505,20 +509,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for Untyped<'a> {
 }
 
 impl<'a> Untyped<'a> {
-    /// The field as the parent of element `id`. Where both are of one replica, they share its name.
+    /// The field as the parent of element `id`.
     fn parent_of<E: de::Error>(self, id: &ElementId) -> Result<ParentId, E> {
         let (lamport, replica_id) = match self {
             Self::Id(lamport, replica_id) => (lamport, replica_id),
             Self::Missing => return Err(E::missing_field("parent_id")),
             _ => return Err(E::custom("parent_id is no id")),
         };
-        let own = id.replica_id();
-        let replica_id = match replica_id == own.as_str() {
-            true => Some(own.clone()),
-            false => Name::new(&replica_id),
-        };
-        let read = Integer::new(lamport).zip(replica_id);
-        read.and_then(|(lamport, replica_id)| ParentId::new(lamport, replica_id))
+        parent_of(id, lamport, &replica_id)
             .ok_or_else(|| E::custom("parent_id is neither [0,\"root\"] nor the id of an element"))
     }
 
