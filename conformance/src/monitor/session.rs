@@ -270,15 +270,15 @@ impl Listener<'_> {
         if after == Some(self.last) {
             self.last = seq;
         } else if seq > self.last || after.is_none() {
+            // An op that begins at or before what has come, and ends behind it.
+            let inside = elements > 1 && after.is_none_or(|after| after < self.last);
             let sent = self.around.sent(self.connection, echo, event);
-            if !self.is_replaying() && sent.is_some_and(|sent| sent.here > 1) {
+            if !inside && !self.is_replaying() && sent.is_some_and(|sent| sent.here > 1) {
                 let what = format!("the answer with the seq {seq} came before the echo of its op");
-                *self.repeats.entry(seq).or_default() += 1;
+                self.repeated(seq);
                 self.wrong(ids::SUBMIT_ANSWER_ORDER, event, what);
                 return;
             }
-            // An op that begins at or before what has come, and ends behind it.
-            let inside = elements > 1 && after.is_none_or(|after| after < self.last);
             let requirement = match (inside, self.is_replaying()) {
                 (true, true) => ids::RUNS_REPLAY_INSIDE,
                 (true, false) => ids::RUNS_ONE_ECHO,
@@ -308,18 +308,12 @@ impl Listener<'_> {
         };
         let (here, anywhere) = (sent.here, sent.anywhere);
         // If all were sent here, one of them was answered by the echo in its order.
-        let allowed = if anywhere > here || !sent.all_seen {
-            here
-        } else {
-            here.saturating_sub(1)
+        let allowed = match anywhere > here || !sent.all_seen {
+            true => here,
+            false => here.saturating_sub(1),
         };
-        if self.repeats.len() >= MOST_REPEATS {
-            self.repeats.pop_first();
-        }
         let is_in_replay = self.is_replaying() || self.is_behind_replay();
-        let count = self.repeats.entry(seq).or_default();
-        *count += 1;
-        if *count > allowed {
+        if self.repeated(seq) > allowed {
             let (requirement, why) = match (here, anywhere) {
                 (0, 2..) => (
                     ids::SUBMIT_ANSWER_PRIVATE,
@@ -342,6 +336,16 @@ impl Listener<'_> {
             self.wrong(requirement, event, what);
         }
         self.is_original(event, echo, sent.ever);
+    }
+
+    /// Counts an answer: how many had this seq.
+    fn repeated(&mut self, seq: u64) -> usize {
+        if self.repeats.len() >= MOST_REPEATS {
+            self.repeats.pop_first();
+        }
+        let count = self.repeats.entry(seq).or_default();
+        *count += 1;
+        *count
     }
 
     /// Whether an echo is of some elements of an op that was sent here, and not of all.
@@ -577,9 +581,8 @@ mod tests {
         answers.echo_again("A", 1).echo_again("A", 1);
         assert_breaks(&answers, ids::SUBMIT_ANSWER);
         let mut early = tape();
-        early.joined("A", 0, "").sent("A", &op("A", 1, "m-1", "a"));
         let again = op("A", 2, "m-2", "b");
-        early.sent("A", &again).sent("A", &again);
+        early.joined("A", 0, "").sent("A", &again).sent("A", &again);
         early.got("A", &echo(2, "A", 2, "m-2", "b"));
         assert_breaks(&early, ids::SUBMIT_ANSWER_ORDER);
     }

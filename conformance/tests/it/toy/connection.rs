@@ -181,7 +181,7 @@ impl Writer {
 
     /// Sends what is queued, then waits for more.
     async fn drain(&mut self) -> bool {
-        if matches!(self.fault, Some(Fault::AnswerOvertakes)) {
+        if self.fault == Some(Fault::AnswerOvertakes) {
             // So that something waits.
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
