@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use collab_spec::id::{ElementId, Integer, Name, ParentId};
 use collab_spec::message::{
-    ClientMessage, Count, Delete, Hello, HelloAck, Insert, Op, OpSubmission, PresenceSnapshot,
-    Resync, RunText, ServerMessage, State,
+    ClientMessage, Count, Delete, Hello, HelloAck, Insert, Limits, Op, OpSubmission,
+    PresenceSnapshot, Resync, RunText, ServerMessage, State,
 };
 use collab_spec::profile::Profile;
 use serde_json::{Value, json};
@@ -232,6 +232,16 @@ impl Client {
         })
     }
 
+    /// The limits of the ack.
+    ///
+    /// Errors: a breach of `runs.limits` where it has none.
+    pub fn limits(&self) -> Outcome<Limits> {
+        self.acked().limits.ok_or_else(|| {
+            let what = format!("the ack of {} has no limits", self.name);
+            Failure::breach(ids::RUNS_LIMITS, what)
+        })
+    }
+
     /// The state of the last resync.
     ///
     /// Errors: a breach of `state.in-resync` where it has none.
@@ -410,10 +420,14 @@ impl Client {
         self.wire.send(Outgoing::Text(text.into()));
     }
 
-    /// Sends one text message in several WebSocket frames.
-    pub fn send_fragments(&mut self, fragments: &[String]) {
-        self.note_hello(&fragments.concat());
-        self.wire.send(Outgoing::Fragments(fragments.to_vec()));
+    /// Sends one text message in several WebSocket frames, which need not be UTF-8 each.
+    pub fn send_fragments<B: AsRef<[u8]>>(&mut self, fragments: &[B]) {
+        let fragments: Vec<_> = fragments
+            .iter()
+            .map(|part| part.as_ref().to_vec())
+            .collect();
+        self.note_hello(&String::from_utf8_lossy(&fragments.concat()));
+        self.wire.send(Outgoing::Fragments(fragments));
     }
 
     /// Sends a binary message.
@@ -435,6 +449,11 @@ impl Client {
     /// Sends a ping and does not wait for the answer.
     pub fn send_ping(&mut self, data: &[u8]) {
         self.wire.send(Outgoing::Ping(data.to_vec()));
+    }
+
+    /// Sends a pong that nobody asked for.
+    pub fn send_pong(&mut self, data: &[u8]) {
+        self.wire.send(Outgoing::Pong(data.to_vec()));
     }
 
     /// Sends a close frame and does not wait for the answer.

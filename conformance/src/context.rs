@@ -246,6 +246,13 @@ impl Context {
         self.connect_to(&self.target(), name, buffers).await
     }
 
+    /// Opens a WebSocket with another header in its handshake, written `NAME=VALUE`.
+    pub async fn connect_saying(&self, name: &str, header: &str) -> Outcome<Client> {
+        let target = (*self.target()).clone().with_header(header);
+        let target = target.map_err(|error| Failure::Harness(error.to_string()))?;
+        self.connect_to(&target, name, Buffers::Usual).await
+    }
+
     /// Starts a proxy before the server under test.
     pub(crate) async fn start_proxy(&self, plan: Plan) -> Outcome<Proxy> {
         let started = Proxy::start(&self.target().authority(), plan).await;

@@ -89,6 +89,8 @@ pub enum What {
     },
     /// The suite sent a ping.
     SentPing(Vec<u8>),
+    /// The suite sent a pong that nobody asked for.
+    SentPong(Vec<u8>),
     /// The suite sent a close frame.
     SentClose {
         /// The code.
@@ -251,7 +253,7 @@ impl What {
             }
             Self::SentBytes { .. } | Self::Binary(_) => TraceKind::Binary,
             Self::SentPing(_) => TraceKind::Ping,
-            Self::Pong(_) => TraceKind::Pong,
+            Self::SentPong(_) | Self::Pong(_) => TraceKind::Pong,
             Self::SentClose { .. } | Self::Close { .. } => TraceKind::Close,
             Self::Dropped | Self::Ended { .. } => TraceKind::End,
             Self::NotSent(_) | Self::WebSocketError(_) => TraceKind::Error,
@@ -275,7 +277,7 @@ impl What {
                 (Client, format!("bytes that say text: {}", hex(bytes)))
             }
             Self::SentBytes { text: false, bytes } => (Client, hex(bytes)),
-            Self::SentPing(data) => (Client, hex(data)),
+            Self::SentPing(data) | Self::SentPong(data) => (Client, hex(data)),
             Self::SentClose { code } => (Client, format!("close {code}")),
             Self::NotSent(error) => (Client, format!("not sent: {error}")),
             Self::Dropped => (Client, "TCP connection dropped by the suite".to_owned()),
@@ -313,7 +315,7 @@ pub fn close_words(code: u16, reason: &str) -> String {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     const SHOWN: usize = 64;
     let digits: String = bytes
         .iter()

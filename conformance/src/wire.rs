@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::http::header::{CONNECTION, UPGRADE};
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue, Request};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
@@ -98,8 +99,8 @@ pub type Inbox = mpsc::UnboundedReceiver<Incoming>;
 pub enum Outgoing {
     /// A text message in one frame.
     Text(Arc<str>),
-    /// A text message in several frames.
-    Fragments(Vec<String>),
+    /// A text message in several frames, cut anywhere.
+    Fragments(Vec<Vec<u8>>),
     /// A message of bytes.
     Bytes {
         /// Whether it says that it is text.
@@ -109,6 +110,8 @@ pub enum Outgoing {
     },
     /// A ping.
     Ping(Vec<u8>),
+    /// A pong that nobody asked for.
+    Pong(Vec<u8>),
     /// A close frame.
     Close(u16),
 }
@@ -306,6 +309,10 @@ fn request(target: &Target) -> Result<Request<()>, OpenError> {
     for (name, value) in target.headers() {
         let name: HeaderName = name.parse().map_err(|error| wrong(&error))?;
         let value: HeaderValue = value.parse().map_err(|error| wrong(&error))?;
+        if [CONNECTION, UPGRADE].contains(&name) {
+            // Those of the handshake itself, said in another way.
+            request.headers_mut().remove(&name);
+        }
         request.headers_mut().append(name, value);
     }
     Ok(request)
@@ -501,13 +508,13 @@ fn frames(outgoing: Outgoing) -> (What, Vec<Message>) {
                     } else {
                         Data::Continue
                     };
-                    let bytes = Bytes::copy_from_slice(part.as_bytes());
+                    let bytes = Bytes::copy_from_slice(part);
                     Message::Frame(Frame::message(bytes, OpCode::Data(kind), index == last))
                 })
                 .collect();
             (
                 What::SentText {
-                    text: parts.concat().into(),
+                    text: String::from_utf8_lossy(&parts.concat()).into(),
                     fragments: parts.len(),
                 },
                 frames,
@@ -522,6 +529,10 @@ fn frames(outgoing: Outgoing) -> (What, Vec<Message>) {
         Outgoing::Ping(data) => (
             What::SentPing(data.clone()),
             vec![Message::Ping(data.into())],
+        ),
+        Outgoing::Pong(data) => (
+            What::SentPong(data.clone()),
+            vec![Message::Pong(data.into())],
         ),
         Outgoing::Close(code) => {
             let frame = CloseFrame {

@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::ids;
 use crate::outcome::Outcome;
 
-use super::presence::{PRESENCE, join_small, storm, until_newest};
+use super::presence::{PRESENCE, expect_states, join_small, storm, until_newest};
 
 /// How many clients there are, and how many of them leave. Of those who stay more than 64 wait for one
 /// connection (`presence.leaving`).
@@ -29,6 +29,14 @@ pub(super) fn cases() -> Vec<Case> {
                 ids::PRESENCE_PASSED_ON,
             ],
             leaving_behind_a_crowd,
+        )
+        .profile(Profile::Presence)
+        .weight(Weight::Slow),
+        Case::code(
+            "presence/snapshot-of-150",
+            "a newcomer gets the states of 150 clients in its snapshot",
+            &[ids::PRESENCE_SNAPSHOT],
+            snapshot_of_150,
         )
         .profile(Profile::Presence)
         .weight(Weight::Slow),
@@ -89,4 +97,24 @@ async fn leaving_behind_a_crowd(context: Context) -> Outcome {
     wanted.insert("anna".to_owned(), Value::Null);
     wanted.insert("bo".to_owned(), last);
     until_newest(&mut stalled, wanted, ids::PRESENCE_LEAVING).await
+}
+
+async fn snapshot_of_150(context: Context) -> Outcome {
+    let mut witness = context.join_asking("witness", PRESENCE).await?;
+    let mut clients = Vec::with_capacity(150);
+    let mut states = BTreeMap::new();
+    for number in 0..150 {
+        let mut client = context
+            .join_asking(&format!("c-{number}"), PRESENCE)
+            .await?;
+        let state = json!({"n": number});
+        client.send_presence(&state);
+        witness
+            .expect_presence(client.name(), &state, ids::PRESENCE_PASSED_ON)
+            .await?;
+        states.insert(client.name().to_owned(), state);
+        clients.push(client);
+    }
+    let late = context.join_asking("late", PRESENCE).await?;
+    expect_states(&late, states, ids::PRESENCE_SNAPSHOT)
 }

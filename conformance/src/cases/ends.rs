@@ -1,6 +1,9 @@
 //! How connections begin and end: hellos at once, the codes that clients close with, frames of every length.
 
+use std::collections::BTreeMap;
+
 use collab_spec::profile::Profile;
+use serde_json::{Value, json};
 
 use crate::case::{Case, Weight};
 use crate::client::{Client, ROOT};
@@ -9,6 +12,7 @@ use crate::ids;
 use crate::outcome::Outcome;
 
 use super::follow::{letters, type_on};
+use super::presence::{PRESENCE, expect_states, until_newest};
 use super::runs::RUNS;
 
 /// The cases of this file.
@@ -29,11 +33,40 @@ pub(super) fn cases() -> Vec<Case> {
         Case::code(
             "transport/frames-of-64k",
             "resyncs of 65,535 and of 65,536 bytes arrive",
-            &["transport.upgrade", ids::RESYNC_TEXT],
+            &["transport.upgrade", ids::RESYNC_TEXT, ids::RUNS_LIMITS],
             frames_of_64k,
         )
         .profile(Profile::Runs)
         .weight(Weight::Slow),
+        Case::code(
+            "transport/handshakes",
+            "a handshake is taken however its Connection and Upgrade headers are written",
+            &[ids::UPGRADE, ids::NEW_DOCUMENT],
+            handshakes,
+        ),
+        Case::code(
+            "transport/pongs-unasked",
+            "a pong that nobody asked for, before the hello or after it, changes nothing",
+            &["close.only-then", ids::UPGRADE],
+            pongs_unasked,
+        ),
+        Case::code(
+            "session/sent-before-the-end-of-tcp",
+            "ten times an op, with the end of the connection right behind it, is handled",
+            &["session.sent-before-close", ids::VANISHED],
+            sent_before_the_end,
+        ),
+        Case::code(
+            "presence/leaves-behind-updates",
+            "ten times a client shows something twice and leaves at once, and is shown no more",
+            &[
+                "presence.ephemeral",
+                ids::PRESENCE_LEAVING,
+                ids::PRESENCE_NEWEST,
+            ],
+            leaves_behind_updates,
+        )
+        .profile(Profile::Presence),
     ]
 }
 
@@ -86,8 +119,7 @@ async fn paste(anna: &mut Client, length: usize) -> Outcome {
 
 async fn frames_of_64k(context: Context) -> Outcome {
     let mut anna = context.join_asking("anna", RUNS).await?;
-    let most = anna.acked().limits.as_ref();
-    let most = most.map_or(1_024, |limits| limits.max_run.value() as usize);
+    let most = anna.limits()?.max_run.value() as usize;
     let mut length = 0;
     while length < 65_000 {
         let next = most.min(65_000 - length);
@@ -102,4 +134,72 @@ async fn frames_of_64k(context: Context) -> Outcome {
     paste(&mut anna, 1).await?;
     resync_bytes(&context, "third").await?;
     Ok(())
+}
+
+/// Names in these headers have no case, and `Connection` is a list (RFC 6455, 4.2.1).
+async fn handshakes(context: Context) -> Outcome {
+    let headers = [
+        "Connection=keep-alive, Upgrade",
+        "Connection=upgrade",
+        "Connection=Upgrade, keep-alive",
+        "Upgrade=WebSocket",
+    ];
+    for (number, header) in headers.iter().enumerate() {
+        let name = format!("anna-{number}");
+        let mut anna = context.connect_saying(&name, header).await?;
+        anna.hello(context.doc_id(), &name, None);
+        anna.expect_joined().await?;
+    }
+    Ok(())
+}
+
+/// They may serve as a heartbeat (RFC 6455, 5.5.3).
+async fn pongs_unasked(context: Context) -> Outcome {
+    let mut anna = context.connect("anna").await?;
+    anna.send_pong(b"before the hello");
+    anna.ping(b"still there?", "close.only-then").await?;
+    anna.hello(context.doc_id(), "anna", None);
+    anna.expect_joined().await?;
+    anna.send_pong(&[]);
+    anna.barrier(&mut [], "close.only-then").await
+}
+
+async fn sent_before_the_end(context: Context) -> Outcome {
+    const BROKEN: &str = "session.sent-before-close";
+    let mut witness = context.join("witness").await?;
+    for round in 0..10 {
+        let mut anna = context.join(&format!("anna-{round}")).await?;
+        let typed = type_on(&mut anna, &ROOT, 1);
+        anna.flush(BROKEN).await?;
+        anna.abandon().await;
+        witness.expect_echoes_of(&typed, BROKEN).await?;
+    }
+    witness.barrier(&mut [], ids::VANISHED).await
+}
+
+async fn leaves_behind_updates(context: Context) -> Outcome {
+    let mut witness = context.join_asking("witness", PRESENCE).await?;
+    let mut bo = context.join_asking("bo", PRESENCE).await?;
+    let state = |number: usize| json!({"n": number});
+    for round in 0..10 {
+        let name = format!("anna-{round}");
+        let mut anna = context.join_asking(&name, PRESENCE).await?;
+        anna.send_presence(&state(0));
+        witness
+            .expect_presence(&name, &state(0), ids::PRESENCE_PASSED_ON)
+            .await?;
+        anna.send_presence(&state(1));
+        anna.send_presence(&state(2));
+        anna.close().await?;
+        let left = BTreeMap::from([(name, Value::Null)]);
+        until_newest(&mut witness, left, ids::PRESENCE_LEAVING).await?;
+    }
+    // What a server holds back for a while of anybody, it holds back of this one, and no less long.
+    for number in 0..3 {
+        bo.send_presence(&state(number));
+    }
+    let newest = BTreeMap::from([("bo".to_owned(), state(2))]);
+    until_newest(&mut witness, newest.clone(), ids::PRESENCE_NEWEST).await?;
+    let late = context.join_asking("late", PRESENCE).await?;
+    expect_states(&late, newest, "presence.ephemeral")
 }

@@ -1,24 +1,19 @@
 //! What is left of a document that nobody has had open for as long as a server waits for a `hello`, and of one
 //! that was quiet for so long.
 
-use std::time::Duration;
-
-use collab_spec::id::Name;
-use collab_spec::message::{Op, OpSubmission, SyncKind};
+use collab_spec::message::SyncKind;
 use collab_spec::profile::Profile;
 
 use crate::case::{Case, Weight};
-use crate::client::{Ask, Client, ROOT};
+use crate::client::{Ask, ROOT};
 use crate::context::Context;
 use crate::ids;
-use crate::outcome::{Failure, Outcome};
+use crate::outcome::Outcome;
 
 use super::follow::type_on;
 use super::resume::{RESUME, announces};
 use super::runs::{RUNS, expect_due};
-
-/// More than a server waits for a `hello` (`close.hello-timeout`).
-const LONG: Duration = Duration::from_secs(65);
+use super::session::wait_for_long;
 
 /// The cases of this file.
 pub(super) fn cases() -> Vec<Case> {
@@ -56,13 +51,8 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
-/// Whoever says nothing: their end tells that the time has passed, without a clock of our own.
-async fn wait_for_long(mut silent: Client) {
-    silent.ended_within(LONG).await;
-}
-
 async fn sent_again(context: Context) -> Outcome {
-    let silent = context.connect("silent").await?;
+    let mut silent = context.connect("silent").await?;
     let mut anna = context.join("anna").await?;
     let insert = anna.insert(&ROOT, 'a');
     let delete = anna.delete(insert.op.id());
@@ -70,42 +60,26 @@ async fn sent_again(context: Context) -> Outcome {
     anna.submit_all(&history);
     anna.expect_echoes_of(&history, ids::SEQ_FAN_OUT).await?;
     anna.close().await?;
-    wait_for_long(silent).await;
+    wait_for_long(&mut silent).await;
 
     let mut anna = context
         .join_as("anna-again", context.doc_id(), "anna")
         .await?;
     anna.resend(&history[1]);
-    let answer = anna.expect_echo(&history[1], "submit.kept").await?;
-    if answer.server_seq.value() != 2 {
-        let what = "a delete from before has another seq now";
-        return Err(Failure::breach(ids::SUBMIT_RESEND, what)
-            .expected("server_seq 2")
-            .got(format!("server_seq {}", answer.server_seq.value())));
-    }
-    let named = |name: &str, op: &Op| OpSubmission {
-        client_msg_id: Name::new(name).expect("a short name"),
-        op: op.clone(),
-        ..history[0].clone()
-    };
-    anna.submit(&named("another", &history[0].op));
+    expect_due(&mut anna, &[(2, history[1].clone())], "submit.kept").await?;
+    anna.submit(&anna.op(history[0].op.clone()));
     anna.expect_echo(&history[0], ids::SUBMIT_SAME_INSERT)
         .await?;
-    let Op::Ins(insert) = &history[0].op else {
-        return Ok(());
-    };
-    let mut other = insert.clone();
-    other.value = 'b'.into();
-    anna.submit(&named("third", &Op::Ins(other)));
+    anna.submit(&anna.insert_at(history[0].op.id().lamport(), &ROOT, 'b'));
     anna.expect_close(&[1008], "submit.id-taken").await?;
     Ok(())
 }
 
 async fn quiet(context: Context) -> Outcome {
-    let silent = context.connect("silent").await?;
+    let mut silent = context.connect("silent").await?;
     let mut anna = context.join("anna").await?;
     let mut bo = context.join("bo").await?;
-    wait_for_long(silent).await;
+    wait_for_long(&mut silent).await;
     let mut carl = context.join("carl").await?;
     let typed = type_on(&mut anna, &ROOT, 3);
     for client in [&mut anna, &mut bo, &mut carl] {
@@ -116,13 +90,13 @@ async fn quiet(context: Context) -> Outcome {
 }
 
 async fn epoch(context: Context) -> Outcome {
-    let silent = context.connect("silent").await?;
+    let mut silent = context.connect("silent").await?;
     let mut anna = context.join_asking("anna", RESUME).await?;
     let epoch = anna.epoch()?;
     let typed = type_on(&mut anna, &ROOT, 3);
     anna.expect_echoes_of(&typed, ids::SEQ_FAN_OUT).await?;
     anna.close().await?;
-    wait_for_long(silent).await;
+    wait_for_long(&mut silent).await;
     let ask = Ask::of(RESUME).seen(3).epoch(&epoch);
     let mut back = context.reconnect_asking("back", "anna", &ask).await?;
     announces(&back, SyncKind::Replay, "resume.one-epoch")?;
@@ -130,13 +104,13 @@ async fn epoch(context: Context) -> Outcome {
 }
 
 async fn run_sent_again(context: Context) -> Outcome {
-    let silent = context.connect("silent").await?;
+    let mut silent = context.connect("silent").await?;
     let mut anna = context.join_asking("anna", RUNS).await?;
     let paste = anna.insert_run(&ROOT, "abcdef");
     anna.submit(&paste);
     anna.expect_echo(&paste, ids::SEQ_FAN_OUT).await?;
     anna.close().await?;
-    wait_for_long(silent).await;
+    wait_for_long(&mut silent).await;
     let mut back = context
         .join_asking_as("back", context.doc_id(), "anna", RUNS)
         .await?;

@@ -5,15 +5,15 @@ use collab_spec::profile::Profile;
 use serde_json::Value;
 
 use crate::case::{Case, Weight};
-use crate::client::{Ask, Client, ROOT, element, frame};
+use crate::client::{Ask, ROOT, element, frame, under};
 use crate::context::Context;
 use crate::ids;
 use crate::model::Model;
 use crate::outcome::{Failure, Outcome};
 
 use super::follow::{expect_text, letters, type_on};
-use super::runs::RUNS;
-use super::transport::{expect_too_big, padded};
+use super::runs::{RUNS, expect_due};
+use super::transport::{expect_too_big, padded, pieces};
 
 /// More than a byte numbers.
 const CLIENTS: usize = 270;
@@ -57,7 +57,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::code(
             "runs/longest-deleted-before",
             "a delete of max_run elements that comes before their insert deletes each, and their ids stay taken",
-            &["runs.pending", "runs.overlap", ids::STATE_CANONICAL],
+            &["runs.pending", "runs.overlap", ids::STATE_CANONICAL, ids::RUNS_LIMITS],
             longest_deleted_before,
         )
         .profile(Profile::Runs)
@@ -65,7 +65,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::code(
             "runs/max-message-in-frames",
             "a message of exactly max_message_bytes is taken in frames of 64 KiB",
-            &["runs.max-message", "transport.fragments"],
+            &["runs.max-message", "transport.fragments", ids::RUNS_LIMITS],
             max_message_in_frames,
         )
         .profile(Profile::Runs)
@@ -73,10 +73,19 @@ pub(super) fn cases() -> Vec<Case> {
         Case::code(
             "runs/max-message-in-bytes",
             "a message is too long by its bytes in UTF-8, however few characters they are",
-            &["runs.max-message"],
+            &["runs.max-message", ids::RUNS_LIMITS],
             max_message_in_bytes,
         )
         .profile(Profile::Runs)
+        .weight(Weight::Slow),
+        Case::code(
+            "state/of-a-long-text",
+            "a text of more than a mebibyte has its state, whole",
+            &[ids::STATE_WHOLE, ids::STATE_IN_RESYNC, ids::RUNS_LIMITS],
+            state_of_a_long_text,
+        )
+        .profile(Profile::State)
+        .needs(&[Profile::Runs])
         .weight(Weight::Slow),
     ]
 }
@@ -89,14 +98,7 @@ async fn resend_after_1500(context: Context) -> Outcome {
     anna.submit_all(&history);
     anna.expect_echoes_of(&history, ids::SEQ_FAN_OUT).await?;
     anna.resend(&history[1]);
-    let answer = anna.expect_echo(&history[1], "submit.kept").await?;
-    let seq = answer.server_seq.value();
-    if seq != 2 {
-        let what = "a delete that was sent again has another seq than at first";
-        return Err(Failure::breach("submit.kept", what)
-            .expected("server_seq 2")
-            .got(format!("server_seq {seq}")));
-    }
+    expect_due(&mut anna, &[(2, history[1].clone())], "submit.kept").await?;
     anna.barrier(&mut [], ids::SUBMIT_RESEND).await
 }
 
@@ -132,40 +134,24 @@ async fn clients_270(context: Context) -> Outcome {
 }
 
 async fn documents_300(context: Context) -> Outcome {
-    const BROKEN: &str = "session.outlives-connections";
-    let name = |number: usize| format!("{}-{number}", context.doc_id());
     for number in 0..300 {
-        let mut anna = context.join_as("anna", &name(number), "anna").await?;
+        let document = match number {
+            0 => context.doc_id().to_owned(),
+            _ => format!("{}-{number}", context.doc_id()),
+        };
+        let mut anna = context.join_as("anna", &document, "anna").await?;
         let typed = type_on(&mut anna, &ROOT, 1);
         anna.expect_echoes_of(&typed, ids::SEQ_FAN_OUT).await?;
         anna.abandon().await;
     }
-    let back = context.join_as("back", &name(0), "back").await?;
-    let text = &back.synced().full_text;
-    if text == "a" {
-        return Ok(());
-    }
-    Err(Failure::breach(
-        BROKEN,
-        "after 299 other documents the first has another text",
-    )
-    .expected("\"a\"")
-    .got(format!("{text:?}"))
-    .at(back.synced_at()))
-}
-
-/// `max_run` and `max_message_bytes`.
-fn most(client: &Client) -> Outcome<(u64, u64)> {
-    let limits = client.acked().limits.as_ref();
-    let limits =
-        limits.ok_or_else(|| Failure::breach(ids::RUNS_LIMITS, "the ack has no limits"))?;
-    Ok((limits.max_run.value(), limits.max_message_bytes.value()))
+    expect_text(&context, "a", "session.outlives-connections").await?;
+    Ok(())
 }
 
 async fn longest_deleted_before(context: Context) -> Outcome {
     let mut anna = context.join_asking("anna", RUNS).await?;
     let mut bo = context.join_asking("bo", RUNS).await?;
-    let (max_run, _) = most(&anna)?;
+    let max_run = anna.limits()?.max_run.value();
     let paste = anna.insert_run(&ROOT, &letters(max_run as usize));
     let delete = bo.delete_run(paste.op.id(), max_run);
     bo.submit(&delete);
@@ -217,24 +203,39 @@ async fn deleted_in_one_span(context: &Context) -> Outcome {
 
 async fn max_message_in_frames(context: Context) -> Outcome {
     let mut anna = context.join_asking("anna", RUNS).await?;
-    let (_, bytes) = most(&anna)?;
+    let bytes = anna.limits()?.max_message_bytes.value() as usize;
     let submission = anna.insert_run(&ROOT, "abc");
-    let text = padded(&frame(&submission), bytes as usize);
-    let pieces = text.as_bytes().chunks(65_536);
-    let pieces = pieces.map(|piece| String::from_utf8_lossy(piece).into_owned());
-    anna.send_fragments(&pieces.collect::<Vec<_>>());
+    anna.send_fragments(&pieces(&padded(&frame(&submission), bytes), 65_536));
     anna.expect_echo(&submission, "transport.fragments").await?;
     Ok(())
 }
 
 async fn max_message_in_bytes(context: Context) -> Outcome {
     let mut anna = context.join_asking("anna", RUNS).await?;
-    let (_, bytes) = most(&anna)?;
+    let bytes = anna.limits()?.max_message_bytes.value() as usize;
     let mut frame = frame(&anna.insert_run(&ROOT, "abc"));
     // Two bytes each: more than the limit, and fewer characters than it by far.
-    frame["padding"] = Value::from("é".repeat(bytes as usize / 2));
+    frame["padding"] = Value::from("é".repeat(bytes / 2));
     anna.send_text(&frame.to_string());
     expect_too_big(&mut anna, "runs.max-message").await?;
     expect_text(&context, "", "close.no-effect").await?;
     Ok(())
+}
+
+async fn state_of_a_long_text(context: Context) -> Outcome {
+    const LENGTH: usize = 1_100_000;
+    let mut anna = context.join_asking("anna", RUNS).await?;
+    let max_run = anna.limits()?.max_run.value() as usize;
+    let text = letters(LENGTH);
+    let mut parent = ROOT;
+    for at in (0..LENGTH).step_by(max_run) {
+        let paste = anna.insert_run(&parent, &text[at..LENGTH.min(at + max_run)]);
+        parent = under(&paste);
+        anna.submit(&paste);
+        anna.expect_echo(&paste, ids::SEQ_FAN_OUT).await?;
+    }
+    let both = [Profile::Runs, Profile::State];
+    let late = context.join_asking("late", &both).await?;
+    // That it has all elements, the monitor looks at: its text is that of the resync.
+    late.state().map(drop)
 }

@@ -2,6 +2,7 @@
 //!
 //! To add one: write an `async fn(Context) -> Outcome` in its area's file and list it there.
 
+mod closing;
 mod crdt;
 mod crowd;
 mod ends;
@@ -27,12 +28,14 @@ mod submit;
 mod sync;
 mod text;
 mod transport;
+mod waiting;
 
 use crate::case::Case;
 
 /// Every case in code.
 pub(crate) fn all() -> Vec<Case> {
     [
+        closing::cases(),
         crdt::cases(),
         crowd::cases(),
         ends::cases(),
@@ -57,6 +60,7 @@ pub(crate) fn all() -> Vec<Case> {
         sync::cases(),
         text::cases(),
         transport::cases(),
+        waiting::cases(),
     ]
     .into_iter()
     .flatten()

@@ -1,10 +1,9 @@
 //! The profile `runs`: ops as long as the server's limits allow, and longer.
 
-use collab_spec::message::Limits;
 use collab_spec::profile::Profile;
 
 use crate::case::{Case, Weight};
-use crate::client::{Client, ROOT, frame, under};
+use crate::client::{ROOT, frame, under};
 use crate::context::Context;
 use crate::ids;
 use crate::outcome::{Failure, Outcome};
@@ -82,13 +81,6 @@ pub(super) fn cases() -> Vec<Case> {
         .collect()
 }
 
-fn limits(client: &Client) -> Outcome<Limits> {
-    client.acked().limits.ok_or_else(|| {
-        let what = format!("the ack of {} has no limits", client.name());
-        Failure::breach(ids::RUNS_LIMITS, what)
-    })
-}
-
 #[derive(Clone, Copy)]
 enum Over {
     Insert,
@@ -98,7 +90,7 @@ enum Over {
 async fn max_run_taken(context: Context) -> Outcome {
     let mut anna = context.join_asking("anna", RUNS).await?;
     let mut bo = context.join_asking("bo", RUNS).await?;
-    let max_run = limits(&anna)?.max_run.value();
+    let max_run = anna.limits()?.max_run.value();
     let paste = anna.insert_run(&ROOT, &letters(max_run as usize));
     let delete = anna.delete_run(&paste.op.id().later(1), max_run - 2);
     // One element more than there are: the last waits.
@@ -115,7 +107,7 @@ async fn max_run_taken(context: Context) -> Outcome {
 
 async fn max_run_astral(context: Context) -> Outcome {
     let mut anna = context.join_asking("anna", RUNS).await?;
-    let limits = limits(&anna)?;
+    let limits = anna.limits()?;
     let frame_bytes = 400;
     let fits = (limits.max_message_bytes.value() - frame_bytes) / 4;
     let count = limits.max_run.value().min(fits) as usize;
@@ -131,7 +123,7 @@ async fn max_run_astral(context: Context) -> Outcome {
 async fn over_max_run(context: Context, over: Over) -> Outcome {
     let mut anna = context.join_asking("anna", RUNS).await?;
     let mut bo = context.join("bo").await?;
-    let max_run = limits(&anna)?.max_run.value();
+    let max_run = anna.limits()?.max_run.value();
     let typed = anna.insert_run(&ROOT, "abc");
     let submission = match over {
         Over::Insert => anna.insert_run(&under(&typed), &"x".repeat(max_run as usize + 1)),
@@ -151,7 +143,7 @@ async fn over_max_run(context: Context, over: Over) -> Outcome {
 
 async fn max_message(context: Context) -> Outcome {
     let mut anna = context.join_asking("anna", RUNS).await?;
-    let bytes = limits(&anna)?.max_message_bytes.value() as usize;
+    let bytes = anna.limits()?.max_message_bytes.value() as usize;
     let submission = anna.insert_run(&ROOT, "abc");
     anna.send_text(&padded(&frame(&submission), bytes));
     let taken = [submission];
@@ -166,7 +158,7 @@ async fn max_message(context: Context) -> Outcome {
 async fn paste_seen_one_by_one(context: Context) -> Outcome {
     let mut anna = context.join_asking("anna", RUNS).await?;
     let mut bo = context.join("bo").await?;
-    let max_run = limits(&anna)?.max_run.value();
+    let max_run = anna.limits()?.max_run.value();
     let paste = anna.insert_run(&ROOT, &letters(max_run as usize));
     let behind = anna.insert(&under(&paste), '.');
     let history = [paste, behind];
@@ -188,7 +180,7 @@ async fn paste_while_paused(context: Context) -> Outcome {
     pausing.hello(context.doc_id(), "pausing", None);
     pausing.expect_joined().await?;
     pausing.stop_reading();
-    let max_run = limits(&anna)?.max_run.value().min(16_384);
+    let max_run = anna.limits()?.max_run.value().min(16_384);
     let mut history = Vec::new();
     for _ in 0..6 {
         let parent = history.last().map_or(ROOT, under);
@@ -210,7 +202,7 @@ async fn paste_while_paused(context: Context) -> Outcome {
 async fn long_document(context: Context) -> Outcome {
     const LENGTH: usize = 250_000;
     let mut anna = context.join_asking("anna", RUNS).await?;
-    let max_run = limits(&anna)?.max_run.value() as usize;
+    let max_run = anna.limits()?.max_run.value() as usize;
     let text = letters(LENGTH);
     let mut history = Vec::new();
     for at in (0..LENGTH).step_by(max_run) {

@@ -347,7 +347,11 @@ async fn leaving(context: Context) -> Outcome {
 }
 
 /// The last snapshot has exactly these states, the client's own aside.
-fn expect_states(client: &Client, wanted: BTreeMap<String, Value>, requirement: &str) -> Outcome {
+pub(super) fn expect_states(
+    client: &Client,
+    wanted: BTreeMap<String, Value>,
+    requirement: &str,
+) -> Outcome {
     let got: BTreeMap<String, Value> = client
         .snapshot()
         .states

@@ -140,8 +140,9 @@ async fn made_small(context: &Context, found: &search::Case, how: &How) -> Failu
         found.seed
     );
     let failure = match (again, shrunk.case.played.broken()) {
-        (Err(failure), _) => failure,
-        (Ok(()), Some(breach)) => {
+        (Err(failure @ Failure::Breach(_)), _) => failure,
+        // It may be too slow for another time, or the fault may have come by chance.
+        (_, Some(breach)) => {
             // Where the trace shows it again, its frames are those of the trace.
             let same = |seen: &Breach| seen.requirement == breach.requirement;
             let seen = monitor::check(&context.trace()).into_iter().find(same);
@@ -150,6 +151,7 @@ async fn made_small(context: &Context, found: &search::Case, how: &How) -> Failu
                 ..breach.clone()
             }))
         }
+        (Err(failure), None) => failure,
         (Ok(()), None) => Failure::Harness("a fault is gone".to_owned()),
     };
     failure.context(format_args!("in a history of `{command}`, made small"))

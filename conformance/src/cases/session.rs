@@ -13,12 +13,15 @@ use crate::outcome::{Failure, Outcome};
 use crate::trace::What;
 
 use super::follow::{end_of, expect_text, letters, type_on};
+use super::runs::expect_due;
 
 /// The bounds of the time limit on `hello` (`close.hello-timeout`).
 const HELLO_AT_LEAST: Duration = Duration::from_secs(5);
 const HELLO_AT_MOST: Duration = Duration::from_secs(60);
 /// What the network and the scheduler may take from or add to a time that is measured here.
 const SLACK: Duration = Duration::from_millis(500);
+/// How long who says no `hello` is waited for: TCP may stay a little longer than the close frame.
+const LONG: Duration = Duration::from_secs(65);
 
 /// The cases of this file.
 pub(super) fn cases() -> Vec<Case> {
@@ -27,7 +30,14 @@ pub(super) fn cases() -> Vec<Case> {
             "session/hello-timeout",
             "a connection that says nothing is closed with 1002 after 5 to 60 seconds",
             &["close.hello-timeout", ids::CLOSE_REASON],
-            hello_timeout,
+            |context| hello_timeout(context, false),
+        )
+        .weight(Weight::Slow),
+        Case::code(
+            "session/hello-timeout-of-one-that-pings",
+            "a connection that pings on and says no hello is closed with 1002 after 5 to 60 seconds",
+            &["close.hello-timeout", ids::PING],
+            |context| hello_timeout(context, true),
         )
         .weight(Weight::Slow),
         Case::code(
@@ -98,13 +108,22 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
-async fn hello_timeout(context: Context) -> Outcome {
+/// Waits for the end of one who says no `hello`: it tells that so much time has passed, without a clock of our
+/// own.
+pub(super) async fn wait_for_long(silent: &mut Client) {
+    silent.ended_within(LONG).await;
+}
+
+async fn hello_timeout(context: Context, pings: bool) -> Outcome {
     // The server's clock starts somewhere between the asking and our seeing the WebSocket open, which may
     // be long after it on a busy machine.
     let asked = context.recorder().now();
     let mut silent = context.connect("silent").await?;
-    // The TCP connection may stay a little longer than the close frame.
-    silent.ended_within(HELLO_AT_MOST + SLACK * 10).await;
+    match pings {
+        // It is not taken any more once the close frame has come.
+        true => _ = silent.refused_within(LONG).await,
+        false => wait_for_long(&mut silent).await,
+    }
     let trace = context.trace();
     let time_of = |wanted: fn(&What) -> bool| {
         trace
@@ -139,8 +158,7 @@ async fn hello_timeout(context: Context) -> Outcome {
 async fn no_timeout_after_hello(context: Context) -> Outcome {
     let mut quiet = context.join("quiet").await?;
     let mut silent = context.connect("silent").await?;
-    // The silent one's end tells that the time has passed, without a clock of our own.
-    silent.ended_within(HELLO_AT_MOST + SLACK * 10).await;
+    wait_for_long(&mut silent).await;
     let typed = quiet.insert(&ROOT, 'q');
     quiet.submit(&typed);
     quiet.expect_echo(&typed, "close.hello-timeout").await?;
@@ -149,7 +167,7 @@ async fn no_timeout_after_hello(context: Context) -> Outcome {
 
 async fn all_left_for_long(context: Context) -> Outcome {
     const BROKEN: &str = "session.outlives-connections";
-    let silent = context.connect("silent").await?;
+    let mut silent = context.connect("silent").await?;
     let mut anna = context.join("anna").await?;
     // Siblings, a tombstone between elements, and an op that waits for what bert inserts later.
     let older = anna.insert(&ROOT, 'c');
@@ -169,9 +187,7 @@ async fn all_left_for_long(context: Context) -> Outcome {
     anna.submit_all(&history);
     anna.expect_echoes_of(&history, ids::SEQ_FAN_OUT).await?;
     anna.close().await?;
-    // The silent one's end tells that the time has passed, without a clock of our own.
-    let mut silent = silent;
-    silent.ended_within(HELLO_AT_MOST + SLACK * 10).await;
+    wait_for_long(&mut silent).await;
     let back = expect_text(&context, "abc", BROKEN).await?;
     if back.head() != history.len() as u64 {
         return Err(
@@ -189,15 +205,7 @@ async fn all_left_for_long(context: Context) -> Outcome {
     expect_text(&context, "amwbc", "crdt.pending-applies").await?;
     let mut anna = context.join("anna").await?;
     anna.resend(&history[0]);
-    let echo = anna.expect_echo(&history[0], "submit.resend").await?;
-    if echo.server_seq.value() != 1 {
-        return Err(
-            Failure::breach("submit.resend", "an op from before has another seq now")
-                .expected("server_seq 1")
-                .got(format!("server_seq {}", echo.server_seq.value())),
-        );
-    }
-    Ok(())
+    expect_due(&mut anna, &[(1, history[0].clone())], "submit.resend").await
 }
 
 async fn room_of_50(context: Context) -> Outcome {

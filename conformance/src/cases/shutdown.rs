@@ -5,6 +5,7 @@ use crate::client::ROOT;
 use crate::context::Context;
 use crate::ids;
 use crate::outcome::Outcome;
+use crate::wire::{Arrival, Buffers};
 
 use super::follow::type_on;
 use super::slow;
@@ -35,6 +36,12 @@ pub(super) fn cases() -> Vec<Case> {
             "a client that reads, but is behind when the server is told to end, gets echoes without a gap, and 1001",
             &[ids::CLOSE_SHUTDOWN],
             of_one_behind,
+        ),
+        Case::code(
+            "close/shutdown-in-mid-sync",
+            "a client that takes in a long sync when the server is told to end is closed with 1001",
+            &[ids::CLOSE_SHUTDOWN],
+            in_mid_sync,
         ),
     ];
     let own = |case: Case| case.own_server().weight(Weight::Heavy);
@@ -99,4 +106,27 @@ async fn of_one_behind(context: Context) -> Outcome {
     context.terminate_server()?;
     let seen = behind.expect_echoes_until_close(&[1001], ids::CLOSE_SHUTDOWN);
     seen.await.map(drop)
+}
+
+async fn in_mid_sync(context: Context) -> Outcome {
+    let mut writer = slow::Writer::join(&context).await?;
+    let from = writer.submit_bytes(2 * slow::MIB);
+    writer.expect_from(from, ids::SEQ_FAN_OUT).await?;
+    let mut back = context.connect_with("back", Buffers::Small).await?;
+    back.hello(context.doc_id(), "back", Some(1));
+    back.expect_ack().await?;
+    back.stop_reading();
+    context.terminate_server()?;
+    back.resume_reading();
+    // Of the sync it may get all, a part or nothing.
+    loop {
+        let awaited = "more of the sync, or close 1001";
+        let incoming = back.receive(awaited, ids::CLOSE_SHUTDOWN).await?;
+        if let Arrival::Text(_) = incoming.what {
+            continue;
+        }
+        return back
+            .closed(&incoming, &[1001], ids::CLOSE_SHUTDOWN)
+            .map(drop);
+    }
 }

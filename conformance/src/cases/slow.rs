@@ -42,8 +42,15 @@ pub(super) fn cases() -> Vec<Case> {
             "slow/pause",
             "a client that pauses while less than 1 MiB comes gets all of it afterwards",
             &["slow.floor", ids::SEQ_FROM_BASELINE],
-            pause,
+            |context| pause(context, 1),
         ),
+        Case::code(
+            "slow/twenty-pause",
+            "twenty clients that pause at once while less than 1 MiB comes get all of it afterwards",
+            &["slow.floor", ids::SEQ_FROM_BASELINE],
+            |context| pause(context, 20),
+        )
+        .weight(Weight::Slow),
         Case::code(
             "slow/readers-stay",
             "while one client sends 12 MiB without waiting, nobody who reads is closed",
@@ -89,7 +96,7 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 /// A name of 256 characters that begins with `text`, to make echoes long.
-fn long(text: &str) -> String {
+pub(super) fn long(text: &str) -> String {
     format!("{text:-<256}")
 }
 
@@ -245,26 +252,33 @@ pub(super) async fn drain(client: &mut Client, count: usize) -> Outcome<Drained>
     })
 }
 
-async fn pause(context: Context) -> Outcome {
-    let mut pausing = join_small(&context, "pausing").await?;
+async fn pause(context: Context, count: usize) -> Outcome {
+    let mut pausing = Vec::with_capacity(count);
+    for number in 0..count {
+        pausing.push(join_small(&context, &format!("pausing-{number}")).await?);
+    }
     let mut witness = context.join("witness").await?;
     let mut writer = Writer::join(&context).await?;
-    for client in [&mut pausing, &mut witness] {
+    for client in pausing.iter_mut().chain([&mut witness]) {
         client
             .expect_echoes_of(&writer.history, ids::SEQ_FAN_OUT)
             .await?;
     }
-    pausing.stop_reading();
+    for client in &mut pausing {
+        client.stop_reading();
+    }
     let from = writer.submit_bytes(MIB * 15 / 16);
     writer.goes_on(from, &mut witness, "slow.floor").await?;
-    pausing.resume_reading();
-    pausing
-        .expect_echoes_of(&writer.history[from..], "slow.floor")
-        .await?;
-    writer
-        .client
-        .barrier(&mut [&mut pausing], "slow.floor")
-        .await
+    for client in &mut pausing {
+        client.resume_reading();
+    }
+    for client in &mut pausing {
+        client
+            .expect_echoes_of(&writer.history[from..], "slow.floor")
+            .await?;
+    }
+    let mut all: Vec<&mut Client> = pausing.iter_mut().collect();
+    writer.client.barrier(&mut all, "slow.floor").await
 }
 
 async fn readers_stay(context: Context) -> Outcome {

@@ -42,7 +42,7 @@ pub(super) fn cases() -> Vec<Case> {
         ),
         Case::code(
             "transport/op-in-fragments-of-one-byte",
-            "an op in frames of one byte each, pings between them, is taken",
+            "an op in frames of one byte each, pings behind it, is taken, whatever its characters are",
             &["transport.fragments", ids::PING],
             op_in_fragments_of_one_byte,
         ),
@@ -115,12 +115,9 @@ pub(super) fn padded(frame: &Value, bytes: usize) -> String {
     frame.to_string()
 }
 
-/// Cuts a text of ASCII into pieces of `bytes` bytes.
-fn pieces(text: &str, bytes: usize) -> Vec<String> {
-    text.as_bytes()
-        .chunks(bytes)
-        .map(|piece| String::from_utf8_lossy(piece).into_owned())
-        .collect()
+/// Cuts a text into pieces of `bytes` bytes, in the midst of a character where it comes so.
+pub(super) fn pieces(text: &str, bytes: usize) -> Vec<&[u8]> {
+    text.as_bytes().chunks(bytes).collect()
 }
 
 async fn op_of_64k(context: Context) -> Outcome {
@@ -152,7 +149,7 @@ async fn op_of_64k_in_fragments(context: Context) -> Outcome {
 
 async fn op_in_fragments_of_one_byte(context: Context) -> Outcome {
     let mut anna = context.join("anna").await?;
-    for value in ['x', 'y'] {
+    for value in ['x', '😀', 'y'] {
         let submission = anna.insert(&ROOT, value);
         anna.send_fragments(&pieces(&frame(&submission).to_string(), 1));
         anna.ping(b"behind fragments", ids::PING).await?;

@@ -16,7 +16,7 @@ use crate::context::InVain;
 use crate::ids;
 use crate::outcome::{Failure, Outcome};
 use crate::pattern::{self, Bindings};
-use crate::trace::{Connection, Trace, What, close_words};
+use crate::trace::{Connection, Trace, What, close_words, hex};
 use crate::validate::shortened;
 use crate::wire::{Arrival, Incoming};
 
@@ -309,7 +309,12 @@ impl Client {
     }
 
     /// How an arrival closes the connection, which must be with one of the codes.
-    fn closed(&self, incoming: &Incoming, codes: &[u16], requirement: &str) -> Outcome<Closed> {
+    pub(crate) fn closed(
+        &self,
+        incoming: &Incoming,
+        codes: &[u16],
+        requirement: &str,
+    ) -> Outcome<Closed> {
         let expected = close_expectation(codes);
         let wrong = |what: String| {
             Failure::breach(requirement, what)
@@ -353,9 +358,9 @@ impl Client {
     /// Sends a ping and waits for its pong. Messages that come meanwhile stay to be expected.
     pub async fn ping(&mut self, data: &[u8], requirement: &str) -> Outcome {
         self.send_ping(data);
-        let awaited = format!("a pong with {data:02x?}");
+        let awaited = format!("a pong with {}", hex(data));
         let since = self.context.recorder().now();
-        let mut kept = Vec::new();
+        let mut kept: Vec<Incoming> = Vec::new();
         let result = loop {
             match self.receive_raw(since, &awaited, requirement).await {
                 Ok(Incoming {
@@ -366,11 +371,19 @@ impl Client {
                     what: Arrival::Pong(_),
                     ..
                 }) => {}
-                Ok(incoming) if matches!(incoming.what, Arrival::End { .. }) => {
+                Ok(Incoming {
+                    what: Arrival::End { error },
+                    event,
+                }) => {
+                    let closed = kept.iter().find_map(|kept| match &kept.what {
+                        Arrival::Close { code, reason } => Some(close_words(*code, reason)),
+                        _ => None,
+                    });
                     let what = format!("the connection of {} ended instead", self.name);
                     break Err(Failure::breach(requirement, what)
                         .expected(awaited)
-                        .at(incoming.event));
+                        .got(closed.unwrap_or_else(|| end_words(error.as_deref())))
+                        .at(event));
                 }
                 Ok(incoming) => kept.push(incoming),
                 Err(failure) => break Err(failure),

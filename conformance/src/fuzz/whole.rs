@@ -142,7 +142,7 @@ impl Walk {
             ids::ANY_JSON,
         );
         for size in [1, 7, 60] {
-            let why = format!("goes in up to 1,002 frames of {size} bytes or more, and empty ones");
+            let why = format!("goes in up to 1,001 frames of {size} bytes or more, and empty ones");
             self.add(
                 &Path::default(),
                 Put::Whole(Fragments(size)),

@@ -107,7 +107,7 @@ fn line(mark: &str, names: usize, frame: &FrameReport) -> String {
     }
     let head = head(mark, names, frame);
     let room = WIDTH.saturating_sub(head.chars().count());
-    let content = brief(&frame.content).unwrap_or_else(|| frame.content.clone());
+    let content = brief(&frame.content).unwrap_or_else(|| named(frame));
     let content = without_document(&printable(&content));
     format!("{head}{}", shortened(&content, room))
 }
@@ -120,7 +120,15 @@ fn lines(mark: &str, names: usize, frame: &FrameReport) -> String {
     let head = head(mark, names, frame);
     let indent = format!("\n{}", " ".repeat(head.chars().count()));
     let room = WIDTH.saturating_sub(indent.chars().count() - 1);
-    head + &chunks(&printable(&frame.content), room).join(&indent)
+    head + &chunks(&printable(&named(frame)), room).join(&indent)
+}
+
+/// The content, behind the kind where it is mere bytes.
+fn named(frame: &FrameReport) -> String {
+    match frame.kind.as_str() {
+        "ping" | "pong" | "binary" => format!("{} {}", frame.kind, frame.content),
+        _ => frame.content.clone(),
+    }
 }
 
 fn omitted(frame: &FrameReport) -> String {

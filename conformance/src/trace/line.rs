@@ -29,7 +29,9 @@ pub(super) fn written(frame: FrameReport, what: &What) -> TraceLine {
     match what {
         What::SentText { text, fragments } if *fragments != 1 => line.text = Some(text.to_string()),
         What::SentBytes { bytes, .. } | What::Binary(bytes) => line.base64 = base64(bytes),
-        What::SentPing(bytes) | What::Pong(bytes) => line.base64 = base64(bytes),
+        What::SentPing(bytes) | What::SentPong(bytes) | What::Pong(bytes) => {
+            line.base64 = base64(bytes);
+        }
         What::SentClose { code } => line.code = Some(*code),
         What::Close { code, reason } => {
             line.code = Some(*code).filter(|code| *code != 1005);
@@ -86,8 +88,9 @@ pub fn read(line: TraceLine) -> Result<Option<What>, String> {
         },
         (Sender::Server, TraceKind::Binary) => What::Binary(bytes.unwrap_or_default().into()),
         (Sender::Client, TraceKind::Ping) => What::SentPing(bytes.unwrap_or_default()),
+        (Sender::Client, TraceKind::Pong) => What::SentPong(bytes.unwrap_or_default()),
         (Sender::Server, TraceKind::Pong) => What::Pong(bytes.unwrap_or_default()),
-        (Sender::Server, TraceKind::Ping) | (Sender::Client, TraceKind::Pong) => return Ok(None),
+        (Sender::Server, TraceKind::Ping) => return Ok(None),
         (from, TraceKind::Close) => match (from, line.code.unwrap_or(1005)) {
             (_, code) if PSEUDO_CODES.contains(&code) => What::Ended { error: None },
             (Sender::Client, code) => What::SentClose { code },
@@ -148,6 +151,7 @@ mod tests {
                 bytes: vec![0, 1].into(),
             },
             What::SentPing(vec![7; 126]),
+            What::SentPong(vec![0, 7]),
             What::SentClose { code: 3000 },
             What::Text(Arc::new(Received::new("{}"))),
             What::Binary(vec![9; 65].into()),

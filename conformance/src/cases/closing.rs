@@ -1,0 +1,106 @@
+//! What a server still does, and does no more, for a client that broke a rule.
+
+use std::time::Duration;
+
+use collab_spec::profile::Profile;
+use serde_json::json;
+
+use crate::case::{Case, Weight};
+use crate::client::ROOT;
+use crate::context::Context;
+use crate::ids;
+use crate::outcome::{Failure, Outcome};
+
+use super::follow::type_on;
+use super::presence::PRESENCE;
+use super::slow::{MIB, Writer, join_small};
+
+/// The time that a server may spend on what waits (`close.flush`), and as much again for a close frame that
+/// nobody reads (`close.delivered`).
+const GONE_WITHIN: Duration = Duration::from_secs(20);
+
+/// Not JSON.
+const OFFENCE: &str = "{";
+
+/// The cases of this file.
+pub(super) fn cases() -> Vec<Case> {
+    vec![
+        Case::code(
+            "close/flush-answers",
+            "the answers to ops that were sent again before a violation come before its close",
+            &["close.flush", ids::SUBMIT_ANSWER, "close.not-json"],
+            flush_answers,
+        ),
+        Case::code(
+            "close/unread-violation",
+            "who breaks a rule and does not read is let go of, though a mebibyte waits for it",
+            &["close.flush", "close.not-json", ids::CLOSE_ISOLATED],
+            unread_violation,
+        )
+        .weight(Weight::Slow),
+        Case::code(
+            "presence/behind-a-violation",
+            "what a client shows behind a violation, with 300 ops before it, nobody gets",
+            &["close.nothing-after", "close.flush", "close.not-json"],
+            shown_behind_a_violation,
+        )
+        .profile(Profile::Presence),
+    ]
+}
+
+async fn flush_answers(context: Context) -> Outcome {
+    const AGAIN: usize = 50;
+    let mut anna = context.join("anna").await?;
+    let typed = anna.insert(&ROOT, 'x');
+    anna.submit(&typed);
+    anna.expect_echo(&typed, ids::SEQ_FAN_OUT).await?;
+    anna.resend(&typed);
+    anna.expect_echo(&typed, ids::SUBMIT_ANSWER).await?;
+    for _ in 0..AGAIN {
+        anna.resend(&typed);
+    }
+    anna.send_text(OFFENCE);
+    for _ in 0..AGAIN {
+        anna.expect_echo(&typed, "close.flush").await?;
+    }
+    anna.expect_close(&[1002, 1006], "close.not-json").await?;
+    Ok(())
+}
+
+async fn unread_violation(context: Context) -> Outcome {
+    let mut unread = join_small(&context, "unread").await?;
+    let mut witness = context.join("witness").await?;
+    let mut writer = Writer::join(&context).await?;
+    witness
+        .expect_echoes_of(writer.history(), ids::SEQ_FAN_OUT)
+        .await?;
+    unread.stop_reading();
+    // Less than the 1 MiB that may wait (`slow.floor`).
+    let from = writer.submit_bytes(MIB * 15 / 16);
+    writer.goes_on(from, &mut witness, "slow.floor").await?;
+    unread.send_text(OFFENCE);
+    let gone = unread.refused_within(GONE_WITHIN).await;
+    witness.barrier(&mut [], ids::CLOSE_ISOLATED).await?;
+    if gone {
+        return Ok(());
+    }
+    let name = unread.name();
+    let what = format!("TCP still takes what {name} sends, 20 s after it broke a rule");
+    Err(Failure::breach("close.flush", what)
+        .expected("at most 10 s for what waits, and then the end of the connection")
+        .got("every ping is taken"))
+}
+
+async fn shown_behind_a_violation(context: Context) -> Outcome {
+    let mut witness = context.join_asking("witness", PRESENCE).await?;
+    let mut anna = context.join_asking("anna", PRESENCE).await?;
+    let typed = type_on(&mut anna, &ROOT, 300);
+    anna.send_text(OFFENCE);
+    for number in 0..10 {
+        anna.send_presence(&json!({"n": number}));
+    }
+    anna.expect_echoes_of(&typed, "close.flush").await?;
+    anna.expect_close(&[1002, 1006], "close.not-json").await?;
+    witness.expect_echoes_of(&typed, "close.flush").await?;
+    witness.barrier(&mut [], "close.nothing-after").await
+}
