@@ -33,7 +33,7 @@ pub(super) fn cases() -> Vec<Case> {
         ),
         Case::code(
             "close/unread-violation",
-            "who breaks a rule and does not read is let go of, though a mebibyte waits for it",
+            "who breaks a rule and does not read is let go of, though mebibytes wait for it",
             &["close.flush", "close.not-json", ids::CLOSE_ISOLATED],
             unread_violation,
         )
@@ -75,9 +75,9 @@ async fn unread_violation(context: Context) -> Outcome {
         .expect_echoes_of(writer.history(), ids::SEQ_FAN_OUT)
         .await?;
     unread.stop_reading();
-    // Less than the 1 MiB that may wait (`slow.floor`).
-    let from = writer.submit_bytes(MIB * 15 / 16);
-    writer.goes_on(from, &mut witness, "slow.floor").await?;
+    // More than the system takes. Where so much must not wait, the connection ends as slow, which is as good.
+    let from = writer.submit_bytes(6 * MIB);
+    writer.goes_on(from, &mut witness, ids::SEQ_FAN_OUT).await?;
     unread.send_text(OFFENCE);
     let gone = unread.refused_within(GONE_WITHIN).await;
     witness.barrier(&mut [], ids::CLOSE_ISOLATED).await?;

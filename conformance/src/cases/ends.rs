@@ -185,9 +185,8 @@ async fn leaves_behind_updates(context: Context) -> Outcome {
         let name = format!("anna-{round}");
         let mut anna = context.join_asking(&name, PRESENCE).await?;
         anna.send_presence(&state(0));
-        witness
-            .expect_presence(&name, &state(0), ids::PRESENCE_PASSED_ON)
-            .await?;
+        let shown = BTreeMap::from([(name.clone(), state(0))]);
+        until_newest(&mut witness, shown, ids::PRESENCE_PASSED_ON).await?;
         anna.send_presence(&state(1));
         anna.send_presence(&state(2));
         anna.close().await?;

@@ -110,7 +110,8 @@ async fn of_one_behind(context: Context) -> Outcome {
 
 async fn in_mid_sync(context: Context) -> Outcome {
     let mut writer = slow::Writer::join(&context).await?;
-    let from = writer.submit_bytes(2 * slow::MIB);
+    // More than the system takes.
+    let from = writer.submit_bytes(6 * slow::MIB);
     writer.expect_from(from, ids::SEQ_FAN_OUT).await?;
     let mut back = context.connect_with("back", Buffers::Small).await?;
     back.hello(context.doc_id(), "back", Some(1));

@@ -7,12 +7,10 @@ use std::time::{Duration, Instant};
 use collab_spec::message::ClientMessage;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
-use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
@@ -20,7 +18,7 @@ use super::altered::Altered;
 use super::document::{Document, Member, Refusal};
 use super::outbox::Outbox;
 use super::profiles::On;
-use super::{Fault, Toy, messages, misreads, runs};
+use super::{Fault, Toy, handshake, messages, misreads, runs};
 
 type Socket = WebSocketStream<Altered>;
 type Shared = Arc<Mutex<Document>>;
@@ -67,17 +65,7 @@ pub(super) async fn serve(toy: &Arc<Toy>, mut stream: TcpStream) {
         let _ = stream.write_all(answer).await;
         return;
     }
-    let limit = match toy.fault {
-        Some(Fault::TooBigTaken) => None,
-        Some(Fault::SmallLimit) => Some(32 << 10),
-        Some(Fault::LimitOf64M) => Some(64 << 20),
-        _ => Some(runs::MAX_MESSAGE),
-    };
-    let config = WebSocketConfig::default()
-        .max_message_size(limit)
-        .max_frame_size(limit);
-    let stream = Altered::new(stream, toy.fault);
-    let Ok(socket) = tokio_tungstenite::accept_async_with_config(stream, Some(config)).await else {
+    let Ok(socket) = handshake::accept(stream, toy.fault).await else {
         return;
     };
     let (sink, mut reader) = socket.split();
@@ -100,9 +88,12 @@ pub(super) async fn serve(toy: &Arc<Toy>, mut stream: TcpStream) {
     let end = tokio::select! {
         end = session.read(&mut reader) => end,
         end = writer.run() => end,
-        refusal = toy.ending() => {
-            outbox.clear();
-            End::Refused(refusal)
+        refusal = toy.ending() => match toy.has(Fault::BehindCutAtEnd) && !outbox.is_empty() {
+            true => End::Left,
+            false => {
+                outbox.clear();
+                End::Refused(refusal)
+            }
         }
     };
     if toy.has(Fault::VanishedEndsOthers) && matches!(end, End::Left) {
@@ -138,12 +129,17 @@ pub(super) async fn serve(toy: &Arc<Toy>, mut stream: TcpStream) {
         if toy.has(Fault::ViolationUnflushed) {
             outbox.clear();
         }
-        let ending = writer.close(toy, refusal);
-        let _ = tokio::time::timeout(Duration::from_secs(3), ending).await;
+        let patience = match toy.has(Fault::FlushesForEver) {
+            true => Duration::from_secs(3_600),
+            false => Duration::from_secs(3),
+        };
+        let _ = tokio::time::timeout(patience, writer.close(toy, refusal)).await;
         let drain = async {
             while let Some(Ok(message)) = reader.next().await {
-                if toy.has(Fault::ViolationGoesOn)
-                    && let Message::Text(text) = &message
+                let shows = |text: &str| text.contains("presence_update");
+                if let Message::Text(text) = &message
+                    && (toy.has(Fault::ViolationGoesOn)
+                        || toy.has(Fault::ShownBehindViolation) && shows(text))
                 {
                     let _ = session.text(text);
                 }
@@ -253,7 +249,7 @@ impl Session<'_> {
             true => Duration::from_secs(3600),
             false => Duration::from_secs(wait),
         };
-        let deadline = tokio::time::Instant::now() + patience;
+        let mut deadline = tokio::time::Instant::now() + patience;
         let mut late = Vec::new();
         loop {
             self.pace().await;
@@ -291,12 +287,19 @@ impl Session<'_> {
                 }
                 Some(Ok(Message::Binary(_))) => Err((1003, "binary")),
                 Some(Ok(Message::Text(text)))
-                    if self.has(Fault::LastOpsLost) && self.joined.is_some() =>
+                    if matches!(
+                        self.toy.fault,
+                        Some(Fault::LastOpsLost | Fault::LastOpsTorn)
+                    ) && self.joined.is_some() =>
                 {
                     // Each op waits for the next message, or for the timer that loses the race.
                     late.push(text);
                     tokio::time::sleep(Duration::from_millis(20)).await;
                     match futures_util::FutureExt::now_or_never(reader.next()) {
+                        Some(Some(Ok(Message::Close(_)))) if self.has(Fault::LastOpsTorn) => {
+                            let handled = late.drain(..).try_for_each(|text| self.text(&text));
+                            return handled.map_or_else(End::Refused, |()| End::Closed);
+                        }
                         Some(None | Some(Err(_) | Ok(Message::Close(_)))) => return End::Left,
                         Some(Some(Ok(Message::Text(text)))) => late.push(text),
                         _ => {}
@@ -322,6 +325,13 @@ impl Session<'_> {
                 Some(Ok(Message::Ping(_))) if self.has(Fault::PingsHoldUp) => {
                     self.outbox.taken.fetch_add(1, Ordering::SeqCst);
                     Ok(())
+                }
+                Some(Ok(Message::Ping(_))) if self.has(Fault::PingsAreHellos) => {
+                    deadline = tokio::time::Instant::now() + patience;
+                    Ok(())
+                }
+                Some(Ok(Message::Pong(_))) if self.has(Fault::PongsRefused) => {
+                    Err((1002, "nobody has asked"))
                 }
                 Some(Ok(_)) => Ok(()),
             };
@@ -409,9 +419,9 @@ impl Session<'_> {
             return result;
         }
         if self.has(Fault::FloatsTaken) {
-            truncate(&mut value);
+            misreads::truncate(&mut value);
         }
-        if self.has(Fault::NamesInUtf16) && utf16_too_long(&value) {
+        if self.has(Fault::NamesInUtf16) && misreads::utf16_too_long(&value) {
             return Err((1002, "name too long"));
         }
         let asks = |name: &str| {
@@ -486,6 +496,15 @@ impl Session<'_> {
                 }
                 if !own && !self.has(Fault::PresenceOfAnyone) {
                     return Err((1008, "presence of another"));
+                }
+                if self.has(Fault::ShownLate) {
+                    document.lock().unwrap().check_state(&value)?;
+                    let number = self.number;
+                    tokio::spawn(async move {
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                        let _ = document.lock().unwrap().show(number, &value);
+                    });
+                    return Ok(());
                 }
                 document.lock().unwrap().show(self.number, &value)
             }
@@ -564,28 +583,5 @@ impl Session<'_> {
         for member in &document.lock().unwrap().members {
             member.outbox.kicked.store(true, Ordering::SeqCst);
         }
-    }
-}
-
-/// Cuts the fractions off all numbers.
-fn truncate(value: &mut Value) {
-    match value {
-        Value::Number(number) => {
-            if let Some(float) = number.as_f64().filter(|_| number.is_f64()) {
-                *value = Value::from(float as u64);
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(truncate),
-        Value::Object(fields) => fields.values_mut().for_each(truncate),
-        _ => {}
-    }
-}
-
-fn utf16_too_long(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text.encode_utf16().count() > 256,
-        Value::Array(items) => items.iter().any(utf16_too_long),
-        Value::Object(fields) => fields.values().any(utf16_too_long),
-        _ => false,
     }
 }

@@ -377,7 +377,17 @@ impl Document {
                 member.outbox.push_first(texts(), bytes);
                 continue;
             }
-            member.outbox.push(texts(), bytes);
+            match self.fault {
+                Some(Fault::AnswersUncounted) => member.outbox.push(texts(), 0),
+                Some(Fault::AnswersLate) => {
+                    let (outbox, texts) = (Arc::clone(&member.outbox), texts());
+                    tokio::spawn(async move {
+                        tokio::time::sleep(Duration::from_millis(30)).await;
+                        outbox.push(texts, bytes);
+                    });
+                }
+                _ => member.outbox.push(texts(), bytes),
+            }
             if self.has(Fault::ResendAnsweredTwice) {
                 member.outbox.push(texts(), bytes);
             }
@@ -501,17 +511,20 @@ impl Document {
             let limit = match self.fault {
                 Some(Fault::SlowNeverClosed | Fault::SlowHoldsUp) => usize::MAX,
                 Some(Fault::SlowClosedEarly) => 64 << 10,
+                Some(Fault::LimitShared) => LIMIT / self.members.len(),
+                Some(Fault::UncountedInSync) if member.begins() => usize::MAX,
                 _ => LIMIT,
             };
             let sent = member.outbox.sent.load(Ordering::SeqCst);
             let is_slow = waiting > limit && self.closes_slow(&member.outbox);
             if is_slow || (self.has(Fault::ReadersClosed) && sent > LIMIT) {
                 let all = self.has(Fault::SlowEndsAll);
-                for other in self
-                    .members
-                    .iter()
-                    .filter(|other| all || other.number == member.number)
-                {
+                let twins = self.has(Fault::SlowEndsTwins);
+                let ends = |other: &&Member| {
+                    let twin = twins && other.client_id == member.client_id;
+                    all || twin || other.number == member.number
+                };
+                for other in self.members.iter().filter(ends) {
                     other.outbox.slow.store(true, Ordering::SeqCst);
                     other.outbox.wake.notify_one();
                     banned.push(other.client_id.clone());
@@ -536,7 +549,10 @@ impl Document {
             return;
         };
         let gone = self.members.remove(place);
-        self.shown_no_more(number, &gone.client_id, doc_id, clean);
+        let slow = gone.outbox.slow.load(Ordering::SeqCst);
+        if !(slow && self.has(Fault::SlowShownOn)) {
+            self.shown_no_more(number, &gone.client_id, doc_id, clean);
+        }
         if self.has(Fault::CutForgetsIds) && !clean {
             self.by_message
                 .retain(|(client, _), _| *client != gone.client_id);

@@ -155,6 +155,7 @@ faults! {
     OldConnectionKicked: "A second connection of a client id ends the first.", "session.same-client-id", ["session/"];
     SecondConnectionRefused: "A second connection of a client id is refused.", "session.same-client-id", ["session/"];
     LastOpsLost: "Ops right before a clean close are lost.", "session.sent-before-close", ["session/"];
+    LastOpsTorn: "Ops right before an end of TCP without a close frame are lost.", "session.sent-before-close", ["session/sent-before-the-end"];
     VanishedEndsOthers: "A connection that breaks ends the others of its document.", "session.vanished", ["session/"];
     NewDocumentAtLastSeen: "A new document begins with the seq that its first client has seen.", "session.new-document", ["session/", "sync/"];
     CloseUnanswered: "A close frame of a client is not answered.", "close.client-close", ["close/", "session/"];
@@ -186,12 +187,18 @@ faults! {
     OtherClientTaken: "An op of another client id is taken for the connection's.", "close.other-client", ["close/"];
     NoHelloNeeded: "An op before the hello is ignored.", "close.no-hello", ["close/", "session/"];
     NoHelloTimeout: "A connection without a hello stays open for ever.", "close.hello-timeout", ["session/"];
+    PingsAreHellos: "A connection that pings is waited for as one that has just opened.", "close.hello-timeout", ["session/hello-timeout"];
+    PongsRefused: "A pong that nobody asked for ends the connection.", "close.only-then", ["transport/pongs"];
+    ConnectionExact: "A handshake must say Upgrade, and nothing else, in its Connection.", "transport.upgrade", ["transport/handshakes"];
     HelloTimeoutShort: "A connection without a hello is closed after a second.", "close.hello-timeout", ["session/"];
     ReasonPlain: "Close reasons lack the prefix.", "close.reason", ["close/"];
     FramingUnanswered: "A breach of RFC 6455 ends the connection without a close frame.", "close.framing", ["close/"];
     BusyClosed: "A connection that has sent 1,000 messages is closed with 1008.", "close.only-then", ["close/"];
     ViolationEndsAll: "A violation closes every connection of the document.", "close.isolated", ["close/"];
     ViolationUnflushed: "What is queued is thrown away at a violation.", "close.flush", ["close/"];
+    FlushesForEver: "What waits for a client that broke a rule is sent for as long as it takes.", "close.flush", ["close/unread-violation"];
+    AnswersLate: "Answers to ops that were sent again are sent 30 ms later, unless the connection has been closed.", "close.flush", ["close/flush-answers"];
+    ShownBehindViolation: "What a client shows behind a violation is passed on.", "close.nothing-after", ["presence/behind-a-violation"];
     ViolationGoesOn: "Messages behind a violation are still handled.", "close.nothing-after", ["close/"];
     ViolationTakesEffect: "An op with a taken message id is refused, and sequenced all the same.", "submit.msg-id-reused", ["submit/", "close/"];
     TooBigTaken: "There is no limit on the size of messages.", "close.too-big", ["transport/"];
@@ -274,6 +281,7 @@ faults! {
     PendingTwice: "What waits twice is named twice.", "state.pending", ["state/"];
     PendingForEver: "What has waited is still named when it waits no more.", "state.pending", ["state/"];
     StateLeftOut: "A state of more than 10,000 spans is left out.", "state.whole", ["state/every-third"];
+    StateOfLongTextsLeftOut: "A text of more than a mebibyte has no state.", "state.whole", ["state/of-a-long-text"];
 
     // The profile presence.
     PresenceToSender: "Presence goes back to its sender.", "presence.passed-on", ["presence/"];
@@ -300,6 +308,10 @@ faults! {
     SnapshotBeforeSync: "The snapshot goes before the resync.", "presence.snapshot", ["presence/"];
     SnapshotOfFirst: "The snapshot has the first state of each client.", "presence.snapshot", ["presence/"];
     SnapshotWithNulls: "The snapshot names clients that show nothing.", "transport.server-valid", ["presence/"];
+    SnapshotOf100: "A snapshot has no more than 100 states.", "presence.snapshot", ["presence/snapshot-of-150"];
+    SnapshotAtHello: "The snapshot is made at the hello, and what is shown until it goes is left out.", "presence.newest", ["presence/shown-during-a-sync"];
+    ShownLate: "What a client shows is passed on 50 ms later, even where it has left.", "presence.ephemeral", ["presence/leaves-behind-updates"];
+    SlowShownOn: "A client that was closed as slow is shown on.", "presence.leaving", ["presence/closed-as-slow"];
     LeavingUnsaid: "Nobody is told when a client leaves.", "presence.leaving", ["presence/"];
     LeavingCleanOnly: "Nobody is told when a connection breaks.", "presence.leaving", ["presence/"];
     LeavingErases: "An old connection that ends erases the state of the new one.", "presence.replaced", ["presence/"];
@@ -408,6 +420,10 @@ faults! {
     SlowLosesEchoes: "A slow client loses echoes.", "seq.from-baseline", ["slow/"];
     SlowClosedEarly: "A client is closed as slow when 64 KiB wait for it.", "slow.floor", ["slow/"];
     SlowEndsAll: "A slow client ends every connection of its document.", "slow.alone", ["slow/"];
+    SlowEndsTwins: "A slow connection ends all of its client.", "slow.alone", ["slow/twin"];
+    LimitShared: "All who wait share what may wait for one.", "slow.floor", ["slow/twenty"];
+    UncountedInSync: "What waits for a client in its sync does not count.", "slow.ceiling", ["slow/flood-during"];
+    AnswersUncounted: "Answers to ops that were sent again do not count as what waits.", "slow.ceiling", ["slow/answers"];
     SlowHoldsUp: "A slow client holds up the others.", "slow.no-delay", ["slow/"];
     StalledCostsAll: "Beside a client that does not read, every 128th op takes 150 ms longer.", "slow.latency", ["slow/latency-one"];
     StalledCostsEach: "For each client that does not read, every 128th op takes 8 ms longer.", "slow.latency", ["slow/latency-twenty"];
@@ -421,5 +437,6 @@ faults! {
 
     // The end of the server.
     EndsSilently: "Told to end, the server does, without a word to anybody.", "close.shutdown", ["close/shutdown"];
+    BehindCutAtEnd: "Told to end, the server leaves those who are behind without a close frame.", "close.shutdown", ["close/shutdown"];
     EndsNormally: "Told to end, the server closes with 1000.", "close.shutdown", ["close/shutdown"];
 }

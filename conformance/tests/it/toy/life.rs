@@ -69,6 +69,7 @@ impl Life {
         match fault {
             Fault::EpochNamedAgain => Some(Self::Repeats),
             Fault::LastOpNotKept => Some(Self::LosesLast),
+            Fault::BehindCutAtEnd => Some(Self::Forgets),
             Fault::EndsSilently => Some(Self::Leaves),
             Fault::EndsNormally => Some(Self::HangsUp),
             _ => None,

@@ -100,3 +100,26 @@ fn fold(value: &mut Value) {
 fn has_key(value: &Value, name: &str) -> bool {
     value.get(name).is_some() || value["op"].get(name).is_some()
 }
+
+/// Cuts the fractions off all numbers.
+pub(super) fn truncate(value: &mut Value) {
+    match value {
+        Value::Number(number) => {
+            if let Some(float) = number.as_f64().filter(|_| number.is_f64()) {
+                *value = Value::from(float as u64);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(truncate),
+        Value::Object(fields) => fields.values_mut().for_each(truncate),
+        _ => {}
+    }
+}
+
+pub(super) fn utf16_too_long(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.encode_utf16().count() > 256,
+        Value::Array(items) => items.iter().any(utf16_too_long),
+        Value::Object(fields) => fields.values().any(utf16_too_long),
+        _ => false,
+    }
+}

@@ -14,6 +14,7 @@ mod connection;
 mod document;
 mod elements;
 mod fault;
+mod handshake;
 mod life;
 mod messages;
 mod misreads;

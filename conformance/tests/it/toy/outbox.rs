@@ -65,6 +65,10 @@ impl Outbox {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.lock().unwrap().is_empty()
+    }
+
     pub(super) fn clear(&self) {
         self.queue.lock().unwrap().clear();
     }

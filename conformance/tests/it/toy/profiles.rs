@@ -89,6 +89,13 @@ fn waited(ops: &[Op], op: &Op) -> bool {
     there.is_some() && there > own
 }
 
+impl Member {
+    /// Whether something of its replay, or what comes behind that at its join, is still to be taken.
+    pub(super) fn begins(&self) -> bool {
+        self.outbox.taken.load(Ordering::SeqCst) <= self.replayed as u64
+    }
+}
+
 impl Document {
     /// The epoch that a connection is told.
     pub(super) fn epoch(&self) -> String {
@@ -188,6 +195,11 @@ impl Document {
             .iter()
             .filter(|(_, shown)| !shown.state.is_null() || self.has(Fault::SnapshotWithNulls))
             .map(|(client, shown)| (client.clone(), state(shown)))
+            .take(if self.has(Fault::SnapshotOf100) {
+                100
+            } else {
+                usize::MAX
+            })
             .collect();
         json!({"type": "presence_snapshot", "doc_id": doc_id, "states": states}).to_string()
     }
@@ -257,7 +269,8 @@ impl Document {
             let own = member.number == by && !self.has(Fault::PresenceToSender);
             let twin = self.has(Fault::PresenceNotToTwins) && member.client_id == client;
             let off = !member.on.presence && !self.has(Fault::PresenceToPlain);
-            !own && !twin && !off
+            let early = self.has(Fault::SnapshotAtHello) && member.begins();
+            !own && !twin && !off && !early
         };
         for member in self.members.iter().filter(takes) {
             let counts = self.has(Fault::PresenceSlow);

@@ -133,7 +133,8 @@ impl Document {
             if member.on.state && !(self.has(Fault::StateAtZeroOnly) && last_seen > 0) {
                 let state = self.state(self.ops.len() - stale, member.on.runs);
                 let spans = state["elements"].as_array().map_or(0, Vec::len);
-                if !(self.has(Fault::StateLeftOut) && spans > 10_000) {
+                let long = self.has(Fault::StateOfLongTextsLeftOut) && text.len() > 1 << 20;
+                if !(self.has(Fault::StateLeftOut) && spans > 10_000 || long) {
                     resync["state"] = state;
                 }
             }
