@@ -186,13 +186,13 @@ impl Text {
         let mut ops = Vec::new();
         for (missing, early) in self.waiting.iter() {
             let missing = self.replicas.element_id(missing);
-            match &early.value {
+            match early.value {
                 None => ops.push(Op::Del(Delete::one(missing))),
                 Some(value) => {
                     let insert = Op::Ins(Insert {
                         parent_id: ParentId::Element(missing),
                         id: self.replicas.element_id(early.id),
-                        value: value.clone(),
+                        value,
                     });
                     ops.extend(insert.singles());
                 }
@@ -221,8 +221,7 @@ impl Text {
                 None => {
                     let place = parent.map(|parent| self.find(parent));
                     if let (Some(parent), Some(None)) = (parent, place) {
-                        let value = RunText::new(text).expect("it is not empty");
-                        self.waiting.insert(parent, id, value);
+                        self.waiting.insert(parent, id, text);
                         return;
                     }
                     // What is above all is new as a whole.

@@ -1,6 +1,7 @@
 //! The ops that wait for an element, by the missing id.
 //!
-//! They are in order: elements mostly come one after the other, and so do those who wait for them.
+//! They are in order: elements mostly come one after the other, and so do those who wait for them. What was
+//! typed in a row and comes last character first waits as one insert.
 
 use std::collections::BTreeMap;
 
@@ -18,14 +19,37 @@ pub(super) struct Early {
     pub(super) value: Option<RunText>,
 }
 
-/// Replica and lamport of a missing element → what waits for it. An op that came twice is here twice.
+/// What waits. An op that came twice is here twice.
 #[derive(Debug, Default)]
-pub(super) struct Waiting(BTreeMap<(u32, u64), SmallVec<[Early; 1]>>);
+pub(super) struct Waiting {
+    /// By replica and lamport of the missing element.
+    by_missing: BTreeMap<(u32, u64), SmallVec<[Early; 1]>>,
+    /// What came last, for as long as it may be the end of a longer insert.
+    backwards: Backwards,
+}
+
+/// An insert whose characters came last first.
+#[derive(Debug, Default)]
+struct Backwards {
+    /// The missing element and the first one that is there; nothing where no character is.
+    ids: Option<(Id, Id)>,
+    /// Last first.
+    characters: Vec<char>,
+}
 
 impl Waiting {
     /// Lets an insert wait for its parent.
-    pub(super) fn insert(&mut self, parent: Id, id: Id, value: RunText) {
-        let value = Some(value);
+    pub(super) fn insert(&mut self, parent: Id, id: Id, text: &str) {
+        let mut characters = text.chars();
+        if let (Some(character), None) = (characters.next(), characters.next()) {
+            if self.backwards.ids != Some((id, id.later(1))) {
+                self.settle();
+            }
+            self.backwards.ids = Some((parent, id));
+            self.backwards.characters.push(character);
+            return;
+        }
+        let value = RunText::new(text);
         self.push(parent, Early { id, value });
     }
 
@@ -35,27 +59,56 @@ impl Waiting {
     }
 
     fn push(&mut self, missing: Id, early: Early) {
-        self.0.entry(key(missing)).or_default().push(early);
+        let entry = self.by_missing.entry(key(missing));
+        entry.or_default().push(early);
+    }
+
+    /// Puts what came backwards where it is found.
+    #[cold]
+    fn settle(&mut self) {
+        if let Some((missing, early)) = self.backwards.early() {
+            self.push(missing, early);
+            self.backwards.ids = None;
+            self.backwards.characters.clear();
+        }
     }
 
     /// Takes what waits for the first of so many elements for which something does.
     pub(super) fn take(&mut self, first: Id, elements: u32) -> Option<(Id, SmallVec<[Early; 1]>)> {
-        if elements == 1 {
-            return self.0.remove(&key(first)).map(|early| (first, early));
+        if self.backwards.ids.is_some() {
+            self.settle();
         }
-        let mut of_these = self.0.range(key(first)..key(first.later(elements.into())));
-        let (&key, _) = of_these.next()?;
-        let early = self.0.remove(&key)?;
+        if elements == 1 {
+            let early = self.by_missing.remove(&key(first))?;
+            return Some((first, early));
+        }
+        let these = key(first)..key(first.later(elements.into()));
+        let (&key, _) = self.by_missing.range(these).next()?;
+        let early = self.by_missing.remove(&key)?;
         let (replica, lamport) = key;
         Some((Id { lamport, replica }, early))
     }
 
     /// Each missing element with what waits for it.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Id, &Early)> {
-        self.0.iter().flat_map(|(&(replica, lamport), early)| {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Id, Early)> {
+        let settled = self.by_missing.iter();
+        let settled = settled.flat_map(|(&(replica, lamport), early)| {
             let missing = Id { lamport, replica };
-            early.iter().map(move |early| (missing, early))
-        })
+            early.iter().map(move |early| (missing, early.clone()))
+        });
+        settled.chain(self.backwards.early())
+    }
+}
+
+impl Backwards {
+    /// The missing element and the insert.
+    fn early(&self) -> Option<(Id, Early)> {
+        let (missing, id) = self.ids?;
+        let value = match *self.characters {
+            [character] => Some(character.into()),
+            _ => RunText::new(&self.characters.iter().rev().collect::<String>()),
+        };
+        Some((missing, Early { id, value }))
     }
 }
 

@@ -200,14 +200,33 @@ fn elements(spans: &[Span]) -> Vec<(ElementId, Option<char>)> {
     spans.iter().flat_map(of).collect()
 }
 
+/// A text is what the definition makes of ops.
+fn assert_agrees(text: &Text, ops: &[Op], context: &str) {
+    let (expected, waiting) = definition(ops);
+    assert_eq!(elements(&text.spans()), expected, "{context}");
+    let visible: String = expected.iter().filter_map(|(_, value)| *value).collect();
+    assert_eq!(text.text(), visible, "{context}");
+    let pending = text.pending();
+    assert_eq!(pending.len(), waiting.len(), "{context}: twice");
+    assert_eq!(
+        pending.iter().map(shown).collect::<BTreeSet<_>>(),
+        waiting,
+        "{context}"
+    );
+}
+
 /// Plays a history in some order; gives the number of ops.
 fn play(seed: u64, shape: Shape, length: usize, checks: usize) -> usize {
     let order = (seed % 4) as usize;
     let mut history = History::of(seed, shape, length);
     let ops = history.arrived(order);
+    let context = format!("seed {seed}, {shape:?}, order {order}");
     let mut text = Text::new();
     for (at, op) in ops.iter().enumerate() {
         text.integrate(op);
+        if at == ops.len() / 2 {
+            assert_agrees(&text, &ops[..=at], &context);
+        }
         if at % (ops.len() / checks + 1) == 0 {
             text.check_invariants();
         }
@@ -220,18 +239,7 @@ fn play(seed: u64, shape: Shape, length: usize, checks: usize) -> usize {
         }
     }
     text.check_invariants();
-    let (expected, waiting) = definition(&ops);
-    let context = format!("seed {seed}, {shape:?}, order {order}");
-    assert_eq!(elements(&text.spans()), expected, "{context}");
-    let visible: String = expected.iter().filter_map(|(_, value)| *value).collect();
-    assert_eq!(text.text(), visible, "{context}");
-    let pending = text.pending();
-    assert_eq!(pending.len(), waiting.len(), "{context}: twice");
-    assert_eq!(
-        pending.iter().map(shown).collect::<BTreeSet<_>>(),
-        waiting,
-        "{context}"
-    );
+    assert_agrees(&text, &ops, &context);
     ops.len()
 }
 
