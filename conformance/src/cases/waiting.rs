@@ -6,6 +6,7 @@ use std::time::Duration;
 use collab_spec::message::ServerMessage;
 use collab_spec::profile::Profile;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::case::{Case, Weight};
 use crate::client::{Ask, Client, ROOT, echo_pattern};
@@ -20,7 +21,7 @@ use super::presence::{self, PRESENCE, until_newest};
 use super::slow::{DROPPED_WITHIN, Drained, IN_BUFFERS, MIB, Writer, drain, join_small, long};
 
 /// How long a server has for ops that are sent again before it is taken for one that reads no more of them.
-const TAKEN_WITHIN: Duration = Duration::from_secs(3);
+const HANDLED_WITHIN: Duration = Duration::from_secs(3);
 
 /// The cases of this file.
 pub(super) fn cases() -> Vec<Case> {
@@ -137,19 +138,24 @@ async fn answers_unread(context: Context) -> Outcome {
     }
     let bytes = echo_pattern(&typed[0], Some(1)).to_string().len();
     stalled.stop_reading();
-    // What both ends' buffers hold of the ops was never read, and what they hold of the answers waits no more.
-    let count = (16 * MIB + 3 * IN_BUFFERS) / bytes;
+    let count = (16 * MIB + IN_BUFFERS) / bytes;
     for submission in typed.iter().cycle().take(count) {
         stalled.resend(submission);
     }
-    let taken = stalled.taken_within(TAKEN_WITHIN).await;
+    // What others get of the op behind them tells that all of them have been handled.
+    let last = stalled.insert(&ROOT, 'x');
+    stalled.submit(&last);
+    let handled = witness.expect_echo(&last, "slow.alone");
+    let handled = timeout(context.scaled(HANDLED_WITHIN), handled).await;
+    let Ok(handled) = handled else {
+        return witness.ping(b"still there?", "slow.alone").await;
+    };
+    handled?;
     witness.barrier(&mut [], "slow.alone").await?;
-    if !taken {
-        return Ok(());
-    }
     stalled.resume_reading();
-    // The answers, and the echoes of the barrier.
-    let Drained { echoes, closed } = drain(&mut stalled, count + 2).await?;
+    stalled.ended_within(DROPPED_WITHIN).await;
+    // The answers, the op behind them, and those of the barrier.
+    let Drained { echoes, closed } = drain(&mut stalled, count + 3).await?;
     if closed {
         return Ok(());
     }

@@ -196,7 +196,7 @@ faults! {
     BusyClosed: "A connection that has sent 1,000 messages is closed with 1008.", "close.only-then", ["close/"];
     ViolationEndsAll: "A violation closes every connection of the document.", "close.isolated", ["close/"];
     ViolationUnflushed: "What is queued is thrown away at a violation.", "close.flush", ["close/"];
-    FlushesForEver: "What waits for a client that broke a rule is sent for as long as it takes.", "close.flush", ["close/unread-violation"];
+    FlushesForEver: "What waits for a client that broke a rule is sent for as long as it takes.", "close.drops-tcp", ["close/unread-violation"];
     AnswersLate: "Answers to ops that were sent again are sent 30 ms later, unless the connection has been closed.", "close.flush", ["close/flush-answers"];
     ShownBehindViolation: "What a client shows behind a violation is passed on.", "close.nothing-after", ["presence/behind-a-violation"];
     ViolationGoesOn: "Messages behind a violation are still handled.", "close.nothing-after", ["close/"];
