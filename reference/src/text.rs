@@ -92,8 +92,7 @@ impl Text {
         for span in spans {
             let mut id = text.replicas.id(&span.id);
             let mut add = |elements: u32, deleted, values: &str| {
-                let run = Run::new(id, elements, deleted);
-                text.put(text.tree.end(), run, values);
+                text.append(Run::new(id, elements, deleted), values);
                 id = id.later(elements.into());
             };
             match &span.content {
@@ -114,10 +113,24 @@ impl Text {
                 }
             }
         }
+        text.replicas.note(&text.tree.leaves);
         for op in pending {
             text.integrate(op);
         }
         text
+    }
+
+    /// Puts elements behind all others; in which leaf they are is still to be noted.
+    fn append(&mut self, run: Run, text: &str) {
+        let last = self.tree.leaf(self.tree.last);
+        if !last.has_room() || last.text.len() + text.len() > MOST_TEXT {
+            let Place { leaf, at, .. } = self.tree.end();
+            self.tree.split(leaf, at, 0, &self.replicas);
+        }
+        let Place { leaf, at, .. } = self.tree.end();
+        self.tree.leaf_mut(leaf).insert(at, 0, run, text);
+        self.tree.lower(leaf, run.id(), &self.replicas);
+        self.bytes += text.len();
     }
 
     /// Takes in an op; a second time changes nothing.

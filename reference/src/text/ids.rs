@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use collab_spec::id::{ElementId, Integer, Name};
 
-use super::leaf::Leaf;
+use super::leaf::{Leaf, Run};
 
 /// An element's id, its replica as a number. Its order is that of [`Replicas::below`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -97,6 +97,22 @@ impl Replicas {
         });
         self.recent = [number, self.recent[0]];
         number
+    }
+
+    /// Notes where all elements are, where nothing was known of any.
+    pub(super) fn note(&mut self, leaves: &[Leaf]) {
+        let mut runs: Vec<(&Run, u32)> = Vec::new();
+        for (leaf, number) in leaves.iter().zip(0..) {
+            runs.extend(leaf.runs.iter().map(|run| (run, number)));
+        }
+        runs.sort_unstable_by_key(|(run, _)| (run.replica, run.lamport));
+        for runs in runs.chunk_by(|(run, _), (next, _)| run.replica == next.replica) {
+            let (last, leaf) = runs[runs.len() - 1];
+            let replica = self.of_mut(last.id());
+            (replica.newest, replica.newest_leaf) = (last.end() - 1, leaf);
+            let changes = runs.chunk_by(|(_, leaf), (_, next)| leaf == next);
+            replica.leaves = changes.map(|runs| (runs[0].0.lamport, runs[0].1)).collect();
+        }
     }
 
     /// Notes which elements a split has moved: what was in `leaf` alone is now in both.
