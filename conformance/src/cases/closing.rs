@@ -27,7 +27,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::code(
             "close/flush-answers",
             "the answers to ops that were sent again before a violation come before its close",
-            &["close.flush", ids::SUBMIT_ANSWER, "close.not-json"],
+            &["close.flush"],
             flush_answers,
         ),
         Case::code(
@@ -40,7 +40,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::code(
             "presence/behind-a-violation",
             "what a client shows behind a violation, with 300 ops before it, nobody gets",
-            &["close.nothing-after", "close.flush", "close.not-json"],
+            &["close.nothing-after", "close.flush"],
             shown_behind_a_violation,
         )
         .profile(Profile::Presence),

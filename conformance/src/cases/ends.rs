@@ -41,7 +41,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::code(
             "transport/handshakes",
             "a handshake is taken however its Connection and Upgrade headers are written",
-            &[ids::UPGRADE, ids::NEW_DOCUMENT],
+            &[ids::UPGRADE],
             handshakes,
         ),
         Case::code(

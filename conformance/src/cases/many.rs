@@ -81,7 +81,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::code(
             "state/of-a-long-text",
             "a text of more than a mebibyte has its state, whole",
-            &[ids::STATE_WHOLE, ids::STATE_IN_RESYNC, ids::RUNS_LIMITS],
+            &[ids::STATE_WHOLE, ids::STATE_IN_RESYNC],
             state_of_a_long_text,
         )
         .profile(Profile::State)
@@ -223,14 +223,18 @@ async fn max_message_in_bytes(context: Context) -> Outcome {
 }
 
 async fn state_of_a_long_text(context: Context) -> Outcome {
-    const LENGTH: usize = 1_100_000;
+    // Four bytes each.
+    const LENGTH: u64 = 270_000;
     let mut anna = context.join_asking("anna", RUNS).await?;
-    let max_run = anna.limits()?.max_run.value() as usize;
-    let text = letters(LENGTH);
-    let mut parent = ROOT;
-    for at in (0..LENGTH).step_by(max_run) {
-        let paste = anna.insert_run(&parent, &text[at..LENGTH.min(at + max_run)]);
+    let limits = anna.limits()?;
+    let around_it = 400;
+    let fits = (limits.max_message_bytes.value() - around_it) / 4;
+    let piece = limits.max_run.value().min(fits);
+    let (mut parent, mut length) = (ROOT, 0);
+    while length < LENGTH {
+        let paste = anna.insert_run(&parent, &"😀".repeat(piece as usize));
         parent = under(&paste);
+        length += piece;
         anna.submit(&paste);
         anna.expect_echo(&paste, ids::SEQ_FAN_OUT).await?;
     }

@@ -47,7 +47,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::code(
             "slow/twenty-pause",
             "twenty clients that pause at once while less than 1 MiB comes get all of it afterwards",
-            &["slow.floor", ids::SEQ_FROM_BASELINE],
+            &["slow.floor"],
             |context| pause(context, 20),
         )
         .weight(Weight::Slow),

@@ -29,7 +29,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::code(
             "slow/twin-reads-on",
             "while one connection of a client does not read and is closed, its other one gets every echo",
-            &["slow.alone", "slow.no-delay", ids::SAME_CLIENT_ID],
+            &["slow.alone", "slow.no-delay"],
             twin_reads_on,
         ),
         Case::code(
@@ -41,7 +41,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::code(
             "slow/answers-unread",
             "who sends an op again and again and reads no answer is closed, or not read from",
-            &["slow.ceiling", "slow.alone", ids::SUBMIT_ANSWER],
+            &["slow.ceiling", "slow.alone"],
             answers_unread,
         ),
         Case::code(

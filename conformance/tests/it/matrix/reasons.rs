@@ -45,11 +45,9 @@ pub(super) const STANDS_UNDER: &[&str] = &[
     "resume.at-head",
     "resume.op-epoch-invalid",
     "resume.epoch-not-content",
-    "runs.limits",
     "runs.text",
     "runs.one-echo",
     "runs.count-echoed",
-    "presence.leaving",
     "presence.ephemeral",
     "presence.anchors",
     "crdt.tombstone-children",
@@ -69,7 +67,6 @@ pub(super) const BROKEN_WITH: &[&str] = &[
     "session.sent-before-close",
     "session.no-effect-of-hello",
     "seq.dense",
-    "close.only-then",
     "profiles.unknown-ignored",
     "profiles.mixed",
     "state.text",
@@ -123,8 +120,8 @@ pub(super) const NAMED_OTHERWISE: &[(&str, &str, &str)] = &[
     ),
     (
         "ForgetsWhenAlone",
-        "session.outlives-connections",
-        "what is forgotten is a part of the document",
+        "submit.kept",
+        "what is forgotten is what has to be kept of ops",
     ),
     (
         "RefusedIdBurnt",
@@ -207,6 +204,11 @@ pub(super) const NAMED_OTHERWISE: &[(&str, &str, &str)] = &[
         "the op before a binary message is lost as is that before a close",
     ),
     (
+        "LastOpsTorn",
+        "close.binary",
+        "the op before a binary message is lost as is that before the end",
+    ),
+    (
         "InvalidIgnored",
         "close.unknown-type",
         "an unknown type is one way not to fit",
@@ -255,6 +257,16 @@ pub(super) const NAMED_OTHERWISE: &[(&str, &str, &str)] = &[
         "StateDeletedShown",
         "state.elements",
         "a deleted element that is shown is a wrong element",
+    ),
+    (
+        "StateOfLongTextsLeftOut",
+        "state.in-resync",
+        "a state that is left out is missing from its resync",
+    ),
+    (
+        "ShownLate",
+        "presence.newest",
+        "a state that comes after null stands against it",
     ),
     (
         "PresenceTakesSeq",
@@ -393,11 +405,6 @@ pub(super) const NAMED_OTHERWISE: &[(&str, &str, &str)] = &[
     ),
     (
         "SlowLosesEchoes",
-        "cost.any-length",
-        "the writer of a long document is slow at times",
-    ),
-    (
-        "SlowClosedEarly",
         "cost.any-length",
         "the writer of a long document is slow at times",
     ),

@@ -1,5 +1,6 @@
 //! One connection of the toy.
 
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -181,9 +182,15 @@ impl Writer {
             // So that something waits.
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        while let Some(text) = self.outbox.pop() {
+        loop {
+            // First, as what is taken is lost where the reader ends meanwhile.
+            let is_ready = poll_fn(|context| self.sink.poll_ready_unpin(context)).await;
+            let Some(text) = self.outbox.pop() else {
+                break;
+            };
             let message = messages::sent(text, self.fault);
-            if self.sink.send(message).await.is_err() {
+            let fed = is_ready.and_then(|()| self.sink.start_send_unpin(message));
+            if fed.is_err() || self.sink.flush().await.is_err() {
                 return false;
             }
         }
