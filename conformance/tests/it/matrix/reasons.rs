@@ -259,11 +259,6 @@ pub(super) const NAMED_OTHERWISE: &[(&str, &str, &str)] = &[
         "a deleted element that is shown is a wrong element",
     ),
     (
-        "StateOfLongTextsLeftOut",
-        "state.in-resync",
-        "a state that is left out is missing from its resync",
-    ),
-    (
         "ShownLate",
         "presence.newest",
         "a state that comes after null stands against it",

@@ -281,7 +281,7 @@ faults! {
     PendingTwice: "What waits twice is named twice.", "state.pending", ["state/"];
     PendingForEver: "What has waited is still named when it waits no more.", "state.pending", ["state/"];
     StateLeftOut: "A state of more than 10,000 spans is left out.", "state.whole", ["state/every-third"];
-    StateOfLongTextsLeftOut: "A text of more than a mebibyte has no state.", "state.whole", ["state/of-a-long-text"];
+    StateOfLongTextsLeftOut: "A text of more than a mebibyte has no state.", "state.in-resync", ["state/of-a-long-text"];
 
     // The profile presence.
     PresenceToSender: "Presence goes back to its sender.", "presence.passed-on", ["presence/"];
