@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use collab_conformance::properties::activity::Count;
 use collab_conformance::properties::counterexample::{Counterexample, counterexample};
 use collab_conformance::properties::search::{Case, Findings, Search};
 use collab_conformance::properties::server::{End, Server};
@@ -92,7 +93,13 @@ fn without_fault(
         return Ok(PASSED);
     }
     let count = findings.cases;
-    println!("{count} histories from seed {seed} on went right in {took:.1} s");
+    let a_second = |count: u64| count as f64 / took.max(0.001);
+    let ops = findings.all_activity().of(Count::Ops);
+    println!(
+        "{count} histories from seed {seed} on went right in {took:.1} s: {:.0} and {:.0} ops a second",
+        a_second(count),
+        a_second(ops)
+    );
     let lacking = findings.lacking();
     for (kind, counts) in &lacking {
         for count in counts {
