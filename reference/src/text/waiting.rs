@@ -24,17 +24,11 @@ pub(super) struct Early {
 pub(super) struct Waiting {
     /// By replica and lamport of the missing element.
     by_missing: BTreeMap<(u32, u64), SmallVec<[Early; 1]>>,
-    /// What came last, for as long as it may be the end of a longer insert.
-    backwards: Backwards,
-}
-
-/// An insert whose characters came last first.
-#[derive(Debug, Default)]
-struct Backwards {
-    /// The missing element and the first one that is there; nothing where no character is.
-    ids: Option<(Id, Id)>,
-    /// Last first.
-    characters: Vec<char>,
+    /// The missing element and the new one of the insert that came last, where that was of one character.
+    last: Option<(Id, Id)>,
+    /// The characters, last first, of the inserts up to the last of which each is the parent of the one before,
+    /// but for the first, which was not yet known to be one of them. They are not in the map yet.
+    held: Vec<char>,
 }
 
 impl Waiting {
@@ -42,12 +36,13 @@ impl Waiting {
     pub(super) fn insert(&mut self, parent: Id, id: Id, text: &str) {
         let mut characters = text.chars();
         if let (Some(character), None) = (characters.next(), characters.next()) {
-            if self.backwards.ids != Some((id, id.later(1))) {
-                self.settle();
+            if self.last == Some((id, id.later(1))) {
+                self.last = Some((parent, id));
+                self.held.push(character);
+                return;
             }
-            self.backwards.ids = Some((parent, id));
-            self.backwards.characters.push(character);
-            return;
+            self.settle();
+            self.last = Some((parent, id));
         }
         let value = RunText::new(text);
         self.push(parent, Early { id, value });
@@ -63,21 +58,34 @@ impl Waiting {
         entry.or_default().push(early);
     }
 
-    /// Puts what came backwards where it is found.
-    #[cold]
+    /// Puts what is held where it is found.
+    #[inline]
     fn settle(&mut self) {
-        if let Some((missing, early)) = self.backwards.early() {
-            self.push(missing, early);
-            self.backwards.ids = None;
-            self.backwards.characters.clear();
+        if !self.held.is_empty() {
+            self.put_held();
         }
+    }
+
+    #[cold]
+    fn put_held(&mut self) {
+        if let Some((missing, early)) = self.held() {
+            self.push(missing, early);
+            self.held.clear();
+            self.last = None;
+        }
+    }
+
+    /// The missing element and the insert of what is held.
+    fn held(&self) -> Option<(Id, Early)> {
+        let (missing, id) = self.last.filter(|_| !self.held.is_empty())?;
+        let text: String = self.held.iter().rev().collect();
+        let value = RunText::new(&text);
+        Some((missing, Early { id, value }))
     }
 
     /// Takes what waits for the first of so many elements for which something does.
     pub(super) fn take(&mut self, first: Id, elements: u32) -> Option<(Id, SmallVec<[Early; 1]>)> {
-        if self.backwards.ids.is_some() {
-            self.settle();
-        }
+        self.settle();
         if elements == 1 {
             let early = self.by_missing.remove(&key(first))?;
             return Some((first, early));
@@ -96,19 +104,7 @@ impl Waiting {
             let missing = Id { lamport, replica };
             early.iter().map(move |early| (missing, early.clone()))
         });
-        settled.chain(self.backwards.early())
-    }
-}
-
-impl Backwards {
-    /// The missing element and the insert.
-    fn early(&self) -> Option<(Id, Early)> {
-        let (missing, id) = self.ids?;
-        let value = match *self.characters {
-            [character] => Some(character.into()),
-            _ => RunText::new(&self.characters.iter().rev().collect::<String>()),
-        };
-        Some((missing, Early { id, value }))
+        settled.chain(self.held())
     }
 }
 
