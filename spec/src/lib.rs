@@ -11,6 +11,7 @@ pub mod frame;
 pub mod id;
 pub mod message;
 pub mod op;
+pub mod plain;
 pub mod profile;
 pub mod report;
 pub mod requirement;

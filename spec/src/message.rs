@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 
 use crate::id::{CowStr, ElementId, Integer, MAX_INTEGER, Name};
 pub use crate::op::{Count, Delete, Insert, Op, RunText, SingleDelete, SingleInsert, SingleOp};
-use crate::op::{LEAST_RUN, MOST_RUN, PlainOp, Untyped};
+use crate::op::{LEAST_RUN, MOST_RUN, Untyped};
 
 /// Any message that a client sends; its ops are of the type `O`, [`SingleOp`] for a connection that
 /// has the profile `runs` off.
@@ -31,19 +31,6 @@ pub enum ClientMessage<O = Op> {
     Op(OpSubmission<O>),
     /// What the client shows of itself (profile `presence`).
     PresenceUpdate(PresenceUpdate),
-}
-
-impl<'de, O: Deserialize<'de> + TryFrom<PlainOp<'de>>> ClientMessage<O> {
-    /// Reads a message as [`serde_json::from_str`] does, and most ops in half the time.
-    ///
-    /// Errors: it is no message; the server closes with 1002 (`close.not-json`, `close.schema`).
-    pub fn from_json(text: &'de str) -> serde_json::Result<Self> {
-        let fields = serde_json::from_str::<Object<OpFields<'_>>>(text).ok();
-        match fields.and_then(|Object(fields)| fields.submission()) {
-            Some(submission) => Ok(Self::Op(submission)),
-            None => serde_json::from_str(text),
-        }
-    }
 }
 
 /// Any message that a server sends; its ops are of the type `O`, [`SingleOp`] for a connection that
@@ -424,37 +411,6 @@ enum ClientFields<O> {
     Hello(Hello),
     Op(OpSubmission<O>),
     PresenceUpdate(PresenceUpdate),
-}
-
-/// An `op`, whose fields are read as they come: the derived reading of a tagged enum makes a tree of them
-/// first, since the type may come last.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct OpFields<'a> {
-    r#type: &'a str,
-    doc_id: &'a str,
-    client_id: &'a str,
-    client_msg_id: &'a str,
-    #[serde(borrow)]
-    op: Object<PlainOp<'a>>,
-    #[serde(default, deserialize_with = "present")]
-    epoch: Option<Value>,
-}
-
-impl<'a> OpFields<'a> {
-    fn submission<O: TryFrom<PlainOp<'a>>>(self) -> Option<OpSubmission<O>> {
-        let Object(op) = self.op;
-        if self.r#type != "op" {
-            return None;
-        }
-        Some(OpSubmission {
-            doc_id: Name::new(self.doc_id)?,
-            client_id: Name::new(self.client_id)?,
-            client_msg_id: Name::new(self.client_msg_id)?,
-            op: op.try_into().ok()?,
-            epoch: self.epoch,
-        })
-    }
 }
 
 impl<O> From<Object<ClientFields<O>>> for ClientMessage<O> {

@@ -10,7 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::id::{CowStr, ElementId, Integer, MAX_INTEGER, Name, ParentId};
+use crate::id::{ElementId, Integer, MAX_INTEGER, Name, ParentId};
 use crate::message::Object;
 
 /// The greatest `max_run` that a server may announce.
@@ -87,18 +87,6 @@ pub struct SingleDelete {
 }
 
 impl Op {
-    /// Reads an op as [`serde_json::from_str`] does, and most in two thirds of the time.
-    ///
-    /// Errors: it is no op.
-    pub fn from_json(text: &str) -> serde_json::Result<Self> {
-        if let Ok(Object(plain)) = serde_json::from_str::<Object<PlainOp<'_>>>(text)
-            && let Some(op) = plain.op()
-        {
-            return Ok(op);
-        }
-        serde_json::from_str(text)
-    }
-
     /// The id of the first element that the op inserts or deletes.
     #[inline]
     pub fn id(&self) -> &ElementId {
@@ -317,95 +305,14 @@ impl JsonSchema for Count {
     }
 }
 
-/// An op as most are written: nothing but its value is escaped, no field is unknown, and each holds what it
-/// does where its type defines it. What is not written so may be an op yet.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PlainOp<'a> {
-    r#type: &'a str,
-    #[serde(borrow)]
-    id: (u64, &'a str),
-    #[serde(borrow)]
-    parent_id: Option<(u64, &'a str)>,
-    #[serde(borrow)]
-    value: Option<CowStr<'a>>,
-    #[serde(default, deserialize_with = "crate::message::present")]
-    count: Option<u64>,
-}
-
-/// The op cannot be made of its plain form.
-pub struct NotPlain;
-
 /// The parent of element `id`. Where both are of one replica, they share its name.
-fn parent_of(id: &ElementId, lamport: u64, replica_id: &str) -> Option<ParentId> {
+pub(crate) fn parent_of(id: &ElementId, lamport: u64, replica_id: &str) -> Option<ParentId> {
     let own = id.replica_id();
     let replica_id = match replica_id == own.as_str() {
         true => own.clone(),
         false => Name::new(replica_id)?,
     };
     ParentId::new(Integer::new(lamport)?, replica_id)
-}
-
-impl PlainOp<'_> {
-    fn id(&self) -> Option<ElementId> {
-        let (lamport, replica_id) = self.id;
-        ElementId::new(Integer::new(lamport)?, Name::new(replica_id)?)
-    }
-
-    fn parent_of(&self, id: &ElementId) -> Option<ParentId> {
-        let (lamport, replica_id) = self.parent_id?;
-        parent_of(id, lamport, replica_id)
-    }
-
-    fn value(&self) -> Option<&str> {
-        self.value.as_ref().map(|CowStr(value)| &**value)
-    }
-
-    fn op(&self) -> Option<Op> {
-        let id = self.id()?;
-        let op = match self.r#type {
-            "ins" => Op::Ins(Insert {
-                parent_id: self.parent_of(&id)?,
-                id,
-                value: RunText::new(self.value()?)?,
-            }),
-            "del" => Op::Del(Delete {
-                id,
-                count: Count::new(self.count.unwrap_or(1))?,
-            }),
-            _ => return None,
-        };
-        (op.last_lamport() <= MAX_INTEGER).then_some(op)
-    }
-
-    fn single(&self) -> Option<SingleOp> {
-        let id = self.id()?;
-        Some(match self.r#type {
-            "ins" => SingleOp::Ins(SingleInsert {
-                parent_id: self.parent_of(&id)?,
-                id,
-                value: self.value()?.parse().ok()?,
-            }),
-            "del" => SingleOp::Del(SingleDelete { id }),
-            _ => return None,
-        })
-    }
-}
-
-impl TryFrom<PlainOp<'_>> for Op {
-    type Error = NotPlain;
-
-    fn try_from(plain: PlainOp<'_>) -> Result<Self, NotPlain> {
-        plain.op().ok_or(NotPlain)
-    }
-}
-
-impl TryFrom<PlainOp<'_>> for SingleOp {
-    type Error = NotPlain;
-
-    fn try_from(plain: PlainOp<'_>) -> Result<Self, NotPlain> {
-        plain.single().ok_or(NotPlain)
-    }
 }
 
 /// An op's fields before its type is looked at: what one type alone defines is unknown to the other.

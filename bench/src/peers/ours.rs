@@ -127,7 +127,7 @@ impl Peer for Ours {
     }
 
     fn load(bytes: &[u8]) -> Text {
-        let state: State = serde_json::from_str(text(bytes)).expect("it was saved");
+        let state: State = State::from_json(text(bytes)).expect("it was saved");
         let spans = state.elements.into_iter().map(|span| match span {
             WireSpan::Text { id, text } => Span {
                 id,

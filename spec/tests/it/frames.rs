@@ -5,7 +5,7 @@ use std::fmt::Debug;
 
 use collab_spec::frame::{FrameRow, MessageType};
 use collab_spec::message::{ClientMessage, Op, ServerMessage, SingleOp};
-use collab_spec::op::PlainOp;
+use collab_spec::plain::PlainOp;
 use collab_spec::profile::Profile;
 use collab_spec::{data, requirement, schema};
 use jsonschema::Validator;

@@ -5,6 +5,7 @@
 mod api;
 mod data;
 mod frames;
+mod plain;
 mod prose;
 mod schemas;
 
