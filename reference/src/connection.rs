@@ -46,9 +46,10 @@ const READ_BUFFER_BYTES: usize = 4 << 10;
 const MAX_WRITE_BUFFER_BYTES: usize = 2 << 20;
 
 /// How long what is queued may take to be sent before a close. Source: `close.flush`.
-const FLUSH_TIME: Duration = Duration::from_secs(5);
+const FLUSH_TIME: Duration = Duration::from_secs(4);
 
-/// How long the close itself may take. Source: `close.delivered`, `slow.drops-tcp`.
+/// How long it may take until the close frame is sent, what is queued included, and then until the peer's
+/// comes. Source: `close.delivered`, `close.drops-tcp`, `slow.drops-tcp`.
 const CLOSE_TIME: Duration = Duration::from_secs(5);
 
 /// How much is read and dropped after a close frame that the peer can't have got yet.
@@ -105,17 +106,17 @@ pub(crate) async fn run(
                     "joined"
                 );
                 outgoing.extend(opening);
-                let (ws, end) = converse(ws, &outgoing, &seat, &hello, shutdown).await;
+                let (ws, end, since) = converse(ws, &outgoing, &seat, &hello, shutdown).await;
                 info!(?end, "left");
                 drop(seat);
                 drop(lease);
-                finish(ws, end).await;
+                finish(ws, end, since).await;
             };
             session.instrument(span).await;
         }
         Err(end) => {
             debug!(?end, "ended without a hello");
-            finish(ws, end).await;
+            finish(ws, end, Instant::now()).await;
         }
     }
 }
@@ -199,16 +200,17 @@ fn end_of(error: &Error) -> End {
     }
 }
 
-/// Reads and writes until something ends the conversation, then sends what is still queued.
+/// Reads and writes until something ends the conversation, then sends what is still queued: what ended it,
+/// and when.
 async fn converse(
     ws: WebSocket,
     outgoing: &Outgoing,
     seat: &Seat,
     hello: &Hello,
     mut shutdown: watch::Receiver<bool>,
-) -> (WebSocket, End) {
+) -> (WebSocket, End, Instant) {
     let (mut sink, mut stream) = ws.split();
-    let end = {
+    let (end, since) = {
         let last = AtomicU64::new(u64::MAX);
         let mut writer = Box::pin(write(&mut sink, outgoing, seat, &last));
         let mut writing = true;
@@ -237,6 +239,7 @@ async fn converse(
                 }
             }
         };
+        let since = Instant::now();
         let flush = match end {
             End::Violated(Violation::TooSlow) | End::ClosedByClient | End::Gone => false,
             End::Violated(_) | End::Shutdown => writing,
@@ -257,10 +260,10 @@ async fn converse(
             // What can't be sent in time is not sent.
             let _ = timeout(FLUSH_TIME, flushing).await;
         }
-        end
+        (end, since)
     };
     let ws = stream.reunite(sink).expect("both halves are of one socket");
-    (ws, end)
+    (ws, end, since)
 }
 
 /// Handles the client's messages in order, to the first that ends the connection.
@@ -369,8 +372,8 @@ where
     }
 }
 
-/// Closes the connection as its end asks for, within [`CLOSE_TIME`].
-async fn finish(mut ws: WebSocket, end: End) {
+/// Closes the connection as its end, which came at `since`, asks for: within [`CLOSE_TIME`] for each half.
+async fn finish(mut ws: WebSocket, end: End, since: Instant) {
     let (code, reason) = match end {
         End::Gone => return,
         End::ClosedByClient => {
@@ -382,14 +385,13 @@ async fn finish(mut ws: WebSocket, end: End) {
         End::Shutdown => (CloseCode::GoingAway, "the server shuts down"),
         End::Violated(violation) => violation.close(),
     };
-    let deadline = Instant::now() + CLOSE_TIME;
     let frame = CloseFrame {
         code: code.code().into(),
         reason: reason.into(),
     };
-    match timeout_at(deadline, ws.send(Message::Close(Some(frame)))).await {
+    match timeout_at(since + CLOSE_TIME, ws.send(Message::Close(Some(frame)))).await {
         // A peer that takes longer is dropped.
-        Ok(Ok(())) => drop(timeout_at(deadline, read_on(&mut ws)).await),
+        Ok(Ok(())) => drop(timeout(CLOSE_TIME, read_on(&mut ws)).await),
         Ok(Err(_)) => {}
         // What the peer does not take must not keep the socket (`slow.drops-tcp`).
         Err(_) => drop(ws.get_ref().set_zero_linger()),
