@@ -26,8 +26,11 @@ pub enum Weight {
     Light,
     /// Up to a second.
     Heavy,
-    /// Several seconds; such cases are started first.
+    /// Several seconds.
     Slow,
+    /// Several seconds in which it does next to nothing but wait for the server's clock. Such cases are
+    /// started first, and beside the others.
+    Waiting,
 }
 
 /// Where a case comes from.

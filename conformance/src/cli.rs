@@ -300,7 +300,7 @@ pub(crate) struct Run {
     /// End with the first case that fails
     #[arg(long)]
     pub(crate) fail_fast: bool,
-    /// Cases played at once
+    /// Cases played at once, beside those that only wait
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub(crate) test_threads: usize,
     /// progress (the default), pretty, terse or json

@@ -446,6 +446,16 @@ impl Client {
         });
     }
 
+    /// Sends the first frame of a text message whose others do not come.
+    pub fn begin_text(&mut self, text: &str) {
+        self.wire.send(Outgoing::Begun(text.as_bytes().into()));
+    }
+
+    /// Whether the server has agreed to compress messages, and to inflate ours.
+    pub fn compresses(&self) -> bool {
+        self.wire.compresses()
+    }
+
     /// Sends a ping and does not wait for the answer.
     pub fn send_ping(&mut self, data: &[u8]) {
         self.wire.send(Outgoing::Ping(data.to_vec()));

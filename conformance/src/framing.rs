@@ -129,19 +129,27 @@ fn extended(second: u8) -> usize {
     }
 }
 
-/// The length of the payload, where the header is whole. Source: RFC 6455, section 5.2.
+/// The length of the payload, where the header is whole.
 fn payload(header: &[u8]) -> Option<u64> {
-    let second = *header.get(1)?;
+    head_of(header).map(|(_, payload)| payload)
+}
+
+/// The lengths of the header and of the payload of the frame that begins here, where the header is whole.
+///
+/// Source: RFC 6455, section 5.2.
+pub(crate) fn head_of(bytes: &[u8]) -> Option<(usize, u64)> {
+    let second = *bytes.get(1)?;
     let extended = extended(second);
     let mask = if second & 0x80 == 0 { 0 } else { 4 };
-    if header.len() < 2 + extended + mask {
-        return None;
-    }
-    let length = header[2..2 + extended].iter();
-    Some(match extended {
-        0 => u64::from(second & 0x7f),
-        _ => length.fold(0, |length, byte| length << 8 | u64::from(*byte)),
-    })
+    let head = 2 + extended + mask;
+    let length = bytes.get(2..head)?[..extended].iter();
+    Some((
+        head,
+        match extended {
+            0 => u64::from(second & 0x7f),
+            _ => length.fold(0, |length, byte| length << 8 | u64::from(*byte)),
+        },
+    ))
 }
 
 /// A stream from a server whose frames are looked at as they come: behind a frame whose length is [`Wide`]

@@ -9,6 +9,7 @@ mod cases;
 pub mod catalog;
 pub mod client;
 pub mod context;
+mod deflate;
 pub mod dial;
 pub mod exec;
 pub mod expect;
@@ -59,7 +60,6 @@ pub async fn run(
     cases: &[Case],
     options: Options,
 ) -> Result<Report, String> {
-    let concurrency = options.concurrency.max(1);
     let session = Arc::new(Session::new(servers, options));
     session.open().await?;
     let selected: Vec<Case> = session
@@ -68,11 +68,15 @@ pub async fn run(
         .filter(|case| session.selects(case))
         .collect();
     session.expect(&selected);
+    let at_once = session.at_once(&selected);
     futures_util::stream::iter(selected)
-        .for_each_concurrent(concurrency, |case| {
+        .for_each_concurrent(at_once, |case| {
             let session = Arc::clone(&session);
             // A task each: a case that computes does not hold up the others.
-            let played = tokio::spawn(async move { session.play_unless_failed(&case).await });
+            let played = tokio::spawn(async move {
+                let _place = session.place(&case).await;
+                session.play_unless_failed(&case).await
+            });
             async move {
                 played.await.expect("a panic of a case is its failure");
             }

@@ -189,8 +189,8 @@ fn run(arguments: &Run, all: &[Case]) -> Result<u8, Stop> {
     if arguments.list || libtest.format.is_some() {
         mimic::run(&session, selected, &libtest, runtime.handle());
     } else {
-        let (at_once, telling) = (arguments.test_threads, telling(arguments));
-        left_out = progress::run(&session, &selected, at_once, telling, runtime.handle());
+        let telling = telling(arguments);
+        left_out = progress::run(&session, &selected, telling, runtime.handle());
     }
     if arguments.list {
         return Ok(PASSED);
@@ -399,7 +399,6 @@ fn libtest_arguments(arguments: &Run) -> Arguments {
         exact: arguments.exact,
         skip: arguments.skip.clone(),
         list: arguments.list,
-        test_threads: Some(arguments.test_threads),
         format,
         ..Arguments::default()
     }

@@ -31,13 +31,17 @@ pub fn selected(session: &Session, cases: &[Case], arguments: &Arguments) -> Vec
 /// Plays the cases, and prints each result as libtest does.
 pub fn run(session: &Arc<Session>, cases: Vec<Case>, arguments: &Arguments, handle: &Handle) {
     session.expect(&cases);
+    let arguments = Arguments {
+        test_threads: Some(session.at_once(&cases)),
+        ..arguments.clone()
+    };
     let format = arguments.format;
     let trials = cases
         .into_iter()
         .map(|case| trial(Arc::clone(session), case, handle.clone(), format))
         .collect();
     // The verdict is the report's; this one only knows passed and failed.
-    let _ = libtest_mimic::run(arguments, trials);
+    let _ = libtest_mimic::run(&arguments, trials);
 }
 
 fn trial(
@@ -47,7 +51,11 @@ fn trial(
     format: Option<FormatSetting>,
 ) -> Trial {
     Trial::ignorable_test(case.id.clone(), move || {
-        let Some(result) = handle.block_on(session.play_unless_failed(&case)) else {
+        let played = async {
+            let _place = session.place(&case).await;
+            session.play_unless_failed(&case).await
+        };
+        let Some(result) = handle.block_on(played) else {
             return Ok(Completion::ignored_with("a case has failed (--fail-fast)"));
         };
         if session.fails(&result) {

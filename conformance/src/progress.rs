@@ -30,15 +30,9 @@ pub enum Telling {
     Everything,
 }
 
-/// Plays the cases, `at_once` of them at a time, and tells what comes of them. How many were not played, since
-/// one had failed before (`fail_fast`).
-pub fn run(
-    session: &Session,
-    cases: &[Case],
-    at_once: usize,
-    telling: Telling,
-    handle: &Handle,
-) -> usize {
+/// Plays the cases and tells what comes of them. How many were not played, since one had failed before
+/// (`fail_fast`).
+pub fn run(session: &Session, cases: &[Case], telling: Telling, handle: &Handle) -> usize {
     session.expect(cases);
     let face = Face::new(cases.len(), telling);
     let waiting = Mutex::new(cases.iter());
@@ -49,11 +43,15 @@ pub fn run(
             .next()
     };
     std::thread::scope(|scope| {
-        for _ in 0..at_once.clamp(1, cases.len().max(1)) {
+        for _ in 0..session.at_once(cases).min(cases.len()) {
             scope.spawn(|| {
                 while let Some(case) = next() {
-                    face.begins(case);
-                    let result = handle.block_on(session.play_unless_failed(case));
+                    let played = async {
+                        let _place = session.place(case).await;
+                        face.begins(case);
+                        session.play_unless_failed(case).await
+                    };
+                    let result = handle.block_on(played);
                     face.ends(case, result.as_ref(), session);
                 }
             });

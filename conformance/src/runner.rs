@@ -4,8 +4,8 @@
 
 mod judge;
 mod kept;
+mod order;
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, resume_unwind};
@@ -21,7 +21,7 @@ use collab_spec::report::{
 use futures_util::FutureExt as _;
 use tokio::sync::{Semaphore, watch};
 
-use crate::case::{Case, Weight};
+use crate::case::Case;
 use crate::context::Context;
 use crate::exec::fleet::Fleet;
 use crate::exec::{Exec, Instance, StartError};
@@ -67,7 +67,8 @@ pub enum FirstContact {
 pub struct Options {
     /// What every deadline is multiplied by.
     pub timeout_scale: f64,
-    /// How many cases are played at once.
+    /// How many cases are played at once. Where it is more than one, those that only wait are played beside
+    /// them ([`crate::case::Weight::Waiting`]).
     pub concurrency: usize,
     /// How often each case is played.
     pub repeat: usize,
@@ -164,6 +165,8 @@ pub struct Session {
     /// Whether a case has failed.
     failed: watch::Sender<bool>,
     results: Mutex<BTreeMap<String, CaseReport>>,
+    /// Who may play a case that does not only wait.
+    places: Semaphore,
     /// Who may look at a trace.
     looks: Semaphore,
     /// What the first contact found; nothing where it was not made.
@@ -186,6 +189,7 @@ impl Session {
             gate: Gate::new(options.timeout_scale),
             source: servers.into().0,
             kept: kept.map(Arc::new),
+            places: Semaphore::new(options.concurrency.max(1)),
             options,
             started: Instant::now(),
             started_at: SystemTime::now(),
@@ -245,34 +249,6 @@ impl Session {
             }
         }
         Ok(())
-    }
-
-    /// The order in which to start cases, each as often as it is played: round by round, those that
-    /// take long first. Where the suite starts the servers, it goes area by area before that, so that
-    /// few of them are needed at once. With `fail_fast`, what is quick comes first instead.
-    pub fn start_order(&self, cases: &[Case]) -> Vec<Case> {
-        let mut weights: BTreeMap<String, Weight> = BTreeMap::new();
-        if let Source::Fleet(_) = &self.source {
-            for case in cases {
-                let weight = weights.entry(case.area().to_owned()).or_default();
-                *weight = case.weight.max(*weight);
-            }
-        }
-        let rounds = 0..self.options.repeat.max(1);
-        let mut order: Vec<(usize, &Case)> = rounds
-            .flat_map(|round| cases.iter().map(move |case| (round, case)))
-            .collect();
-        order.sort_by_cached_key(|(round, case)| {
-            let quick_first = self.options.fail_fast;
-            let place = |weight: Weight| match quick_first {
-                true => (Some(weight), None),
-                false => (None, Some(Reverse(weight))),
-            };
-            let area = weights.get_key_value(case.area());
-            let area = area.map(|(area, weight)| (place(*weight), area.clone()));
-            (area, *round, place(case.weight))
-        });
-        order.into_iter().map(|(_, case)| case.clone()).collect()
     }
 
     /// Says which cases will be played, so that servers that the suite starts end when they have done

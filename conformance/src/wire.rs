@@ -16,14 +16,15 @@ use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::http::header::{CONNECTION, UPGRADE};
-use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue, Request};
+use tokio_tungstenite::tungstenite::http::header::{CONNECTION, SEC_WEBSOCKET_EXTENSIONS, UPGRADE};
+use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderName, HeaderValue, Request};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
 use tokio_tungstenite::tungstenite::protocol::{Message, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Error};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
+use crate::deflate::{Agreed, Deflater, Inflating, NotDeflated};
 use crate::dial::{OpenError, Stream};
 use crate::framing::{Strict, Wide};
 use crate::recorder::Recorder;
@@ -34,7 +35,7 @@ use crate::trace::{Connection, Received, What};
 const BATCH: usize = 64;
 
 /// A WebSocket whose frames are looked at.
-type Socket = WebSocketStream<Strict<Stream>>;
+type Socket = WebSocketStream<Inflating<Strict<Stream>>>;
 
 /// How a connection reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -108,6 +109,8 @@ pub enum Outgoing {
         /// The bytes.
         bytes: Arc<[u8]>,
     },
+    /// The first frame of a text message that does not go on.
+    Begun(Arc<[u8]>),
     /// A ping.
     Ping(Vec<u8>),
     /// A pong that nobody asked for.
@@ -137,6 +140,7 @@ pub enum Phase {
 pub struct Wire {
     connection: Connection,
     recorder: Arc<Recorder>,
+    compresses: bool,
     commands: mpsc::UnboundedSender<Command>,
     reads: watch::Sender<bool>,
     phase: watch::Receiver<Phase>,
@@ -159,17 +163,30 @@ impl Wire {
             .max_message_size(None)
             .max_frame_size(None)
             .read_buffer_size(buffers.read_bytes());
-        let handshake =
-            client_async_with_config(request(target)?, Strict::new(stream), Some(config));
-        let (socket, _response) = handshake
+        let request = request(target)?;
+        let offer = extensions(request.headers());
+        let stream = Inflating::new(Strict::new(stream));
+        let (mut socket, response) = client_async_with_config(request, stream, Some(config))
             .await
             .map_err(|error| OpenError::NoWebSocket(handshake_words(&error)))?;
+        let answer = extensions(response.headers());
+        let agreed = Agreed::read(offer.as_deref(), answer.as_deref()).map_err(|why| {
+            OpenError::NoWebSocket(format!("the server's answer is wrong: {why}"))
+        })?;
+        if agreed.is_some() {
+            socket.get_mut().begin();
+        }
         let connection = recorder.add_connection(name);
         recorder.record(Some(connection), What::Opened);
-        Ok(Self::start(socket, connection, recorder))
+        Ok(Self::start(socket, agreed, connection, recorder))
     }
 
-    fn start(socket: Socket, connection: Connection, recorder: Arc<Recorder>) -> (Self, Inbox) {
+    fn start(
+        socket: Socket,
+        agreed: Option<Agreed>,
+        connection: Connection,
+        recorder: Arc<Recorder>,
+    ) -> (Self, Inbox) {
         let (sink, stream) = socket.split();
         let (commands, queue) = mpsc::unbounded_channel();
         let (deliver, inbox) = mpsc::unbounded_channel();
@@ -186,6 +203,7 @@ impl Wire {
         };
         let writer = Writer {
             sink,
+            deflater: agreed.map(Deflater::new),
             connection,
             recorder: Arc::clone(&recorder),
             broken: refuses_tx,
@@ -198,6 +216,7 @@ impl Wire {
             Self {
                 connection,
                 recorder,
+                compresses: agreed.is_some(),
                 commands,
                 reads,
                 phase,
@@ -211,6 +230,11 @@ impl Wire {
     /// The connection in the trace.
     pub fn connection(&self) -> Connection {
         self.connection
+    }
+
+    /// Whether the server has agreed to `permessage-deflate`.
+    pub fn compresses(&self) -> bool {
+        self.compresses
     }
 
     /// Queues a message; what can't be sent any more is noted in the trace.
@@ -318,6 +342,15 @@ fn request(target: &Target) -> Result<Request<()>, OpenError> {
     Ok(request)
 }
 
+/// What a handshake says of extensions.
+fn extensions(headers: &HeaderMap) -> Option<String> {
+    let values = headers.get_all(SEC_WEBSOCKET_EXTENSIONS).iter();
+    let values: Vec<_> = values
+        .map(|value| String::from_utf8_lossy(value.as_bytes()))
+        .collect();
+    (!values.is_empty()).then(|| values.join(", "))
+}
+
 fn handshake_words(error: &Error) -> String {
     match error {
         Error::Http(response) => format!(
@@ -401,6 +434,9 @@ impl Reader {
             Error::Io(error) if Wide::is_in(error) => {
                 format!("the server broke the rules of WebSocket: {error}")
             }
+            Error::Io(error) if NotDeflated::is_in(error) => {
+                format!("the server broke the rules of WebSocket: {error}")
+            }
             Error::Io(error) => return self.end(Some(error.to_string())),
             Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => return self.end(None),
             Error::Protocol(ProtocolError::ReceivedAfterClosing) => {
@@ -436,6 +472,7 @@ impl Reader {
 
 struct Writer {
     sink: SplitSink<Socket, Message>,
+    deflater: Option<Deflater>,
     connection: Connection,
     recorder: Arc<Recorder>,
     broken: watch::Sender<bool>,
@@ -469,7 +506,15 @@ impl Writer {
         if *self.broken.borrow() {
             return;
         }
-        let (what, frames) = frames(outgoing);
+        let compressed = match (&mut self.deflater, &outgoing) {
+            (Some(deflater), Outgoing::Text(text)) => deflater.next(text.as_bytes()),
+            (Some(deflater), Outgoing::Fragments(parts)) => deflater.next(&parts.concat()),
+            _ => None,
+        };
+        let (what, mut frames) = frames(outgoing);
+        if let Some(compressed) = compressed {
+            frames = compressed_frames(&compressed, frames.len());
+        }
         self.recorder.record(Some(self.connection), what);
         for frame in frames {
             if let Err(error) = self.sink.feed(frame).await {
@@ -489,6 +534,26 @@ impl Writer {
             .record(Some(self.connection), What::NotSent(why));
         self.broken.send_replace(true);
     }
+}
+
+/// A compressed message in so many frames at most.
+fn compressed_frames(message: &[u8], count: usize) -> Vec<Message> {
+    let parts: Vec<&[u8]> = message
+        .chunks(message.len().div_ceil(count.max(1)).max(1))
+        .collect();
+    let last = parts.len().saturating_sub(1);
+    let frame = |(index, part): (usize, &&[u8])| {
+        let kind = if index == 0 {
+            Data::Text
+        } else {
+            Data::Continue
+        };
+        let payload = Bytes::copy_from_slice(part);
+        let mut frame = Frame::message(payload, OpCode::Data(kind), index == last);
+        frame.header_mut().rsv1 = index == 0;
+        Message::Frame(frame)
+    };
+    parts.iter().enumerate().map(frame).collect()
 }
 
 fn frames(outgoing: Outgoing) -> (What, Vec<Message>) {
@@ -525,6 +590,11 @@ fn frames(outgoing: Outgoing) -> (What, Vec<Message>) {
             let payload = Bytes::copy_from_slice(&bytes);
             let frame = Message::Frame(Frame::message(payload, OpCode::Data(kind), true));
             (What::SentBytes { text, bytes }, vec![frame])
+        }
+        Outgoing::Begun(bytes) => {
+            let payload = Bytes::copy_from_slice(&bytes);
+            let frame = Message::Frame(Frame::message(payload, OpCode::Data(Data::Text), false));
+            (What::SentBytes { text: true, bytes }, vec![frame])
         }
         Outgoing::Ping(data) => (
             What::SentPing(data.clone()),

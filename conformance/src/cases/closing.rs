@@ -36,7 +36,7 @@ pub(super) fn cases() -> Vec<Case> {
             &["close.drops-tcp", ids::CLOSE_ISOLATED],
             unread_violation,
         )
-        .weight(Weight::Slow),
+        .weight(Weight::Waiting),
         Case::code(
             "presence/behind-a-violation",
             "what a client shows behind a violation, with 300 ops before it, nobody gets",

@@ -6,7 +6,7 @@ use collab_spec::profile::Profile;
 use serde_json::{Value, json};
 
 use crate::case::{Case, Weight};
-use crate::client::{Client, ROOT};
+use crate::client::{Client, ROOT, frame};
 use crate::context::Context;
 use crate::ids;
 use crate::outcome::Outcome;
@@ -14,6 +14,7 @@ use crate::outcome::Outcome;
 use super::follow::{letters, type_on};
 use super::presence::{PRESENCE, expect_states, until_newest};
 use super::runs::RUNS;
+use super::transport::{padded, pieces};
 
 /// The cases of this file.
 pub(super) fn cases() -> Vec<Case> {
@@ -43,6 +44,12 @@ pub(super) fn cases() -> Vec<Case> {
             "a handshake is taken however its Connection and Upgrade headers are written",
             &[ids::UPGRADE],
             handshakes,
+        ),
+        Case::code(
+            "transport/compressed",
+            "who offers compression is served, and what it compresses is taken where that was agreed to",
+            &["transport.extensions", ids::SEQ_FAN_OUT],
+            compressed,
         ),
         Case::code(
             "transport/pongs-unasked",
@@ -151,6 +158,51 @@ async fn handshakes(context: Context) -> Outcome {
         anna.expect_joined().await?;
     }
     Ok(())
+}
+
+/// Agreed to or not, and whatever the answer asks for. Where it was agreed to, every other message is compressed.
+async fn compressed(context: Context) -> Outcome {
+    const BROKEN: &str = "transport.extensions";
+    let offers = [
+        "permessage-deflate; client_max_window_bits",
+        "permessage-deflate",
+        "permessage-deflate; client_no_context_takeover; server_no_context_takeover",
+        "nobody-knows-this, permessage-deflate",
+    ];
+    let mut witness = context.join("witness").await?;
+    for (number, offer) in offers.iter().enumerate() {
+        let name = format!("anna-{number}");
+        let header = format!("Sec-WebSocket-Extensions={offer}");
+        let mut anna = context.connect_saying(&name, &header).await?;
+        let agreed = anna.compresses();
+        let said = say_compressed(&mut anna, &mut witness).await;
+        said.map_err(|failure| match agreed {
+            true => failure
+                .unless_late(BROKEN)
+                .context("after the server has agreed to permessage-deflate"),
+            false => failure.context(format!("after an offer of {offer}")),
+        })?;
+    }
+    Ok(())
+}
+
+/// A hello and some ops, one of them in frames and long, one behind a ping; and once more who has it all.
+async fn say_compressed(anna: &mut Client, witness: &mut Client) -> Outcome {
+    const BROKEN: &str = "transport.extensions";
+    let (doc_id, name) = (anna.doc_id().to_owned(), anna.name().to_owned());
+    anna.hello(&doc_id, &name, None);
+    anna.expect_joined().await?;
+    let mut typed = type_on(anna, &ROOT, 20);
+    let long = anna.insert(&ROOT, 'x');
+    anna.send_fragments(&pieces(&padded(&frame(&long), 60_000), 64));
+    let last = anna.insert(&ROOT, 'y');
+    anna.send_ping(b"between messages");
+    anna.submit(&last);
+    typed.extend([long, last]);
+    for client in [&mut *anna, &mut *witness] {
+        client.expect_echoes_of(&typed, BROKEN).await?;
+    }
+    anna.barrier(&mut [witness], BROKEN).await
 }
 
 /// They may serve as a heartbeat (RFC 6455, 5.5.3).

@@ -24,14 +24,14 @@ pub(super) fn cases() -> Vec<Case> {
             &["submit.kept", ids::SUBMIT_RESEND, ids::SUBMIT_SAME_INSERT, "submit.id-taken"],
             sent_again,
         )
-        .weight(Weight::Slow),
+        .weight(Weight::Waiting),
         Case::code(
             "session/quiet-for-long",
             "in a document in which nothing has happened for long everyone gets what is typed then",
             &[ids::SEQ_FAN_OUT, "seq.one-order"],
             quiet,
         )
-        .weight(Weight::Slow),
+        .weight(Weight::Waiting),
         Case::code(
             "resume/all-left-for-long",
             "the epoch is the same after nobody has had the document open for long",
@@ -39,7 +39,7 @@ pub(super) fn cases() -> Vec<Case> {
             epoch,
         )
         .profile(Profile::Resume)
-        .weight(Weight::Slow),
+        .weight(Weight::Waiting),
         Case::code(
             "runs/all-left-for-long",
             "a run of a document that nobody has had open for long is answered whole when it is sent again",
@@ -47,7 +47,7 @@ pub(super) fn cases() -> Vec<Case> {
             run_sent_again,
         )
         .profile(Profile::Runs)
-        .weight(Weight::Slow),
+        .weight(Weight::Waiting),
     ]
 }
 

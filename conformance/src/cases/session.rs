@@ -30,23 +30,30 @@ pub(super) fn cases() -> Vec<Case> {
             "session/hello-timeout",
             "a connection that says nothing is closed with 1002 after 5 to 60 seconds",
             &["close.hello-timeout", ids::CLOSE_REASON],
-            |context| hello_timeout(context, false),
+            |context| hello_timeout(context, Says::Nothing),
         )
-        .weight(Weight::Slow),
+        .weight(Weight::Waiting),
         Case::code(
             "session/hello-timeout-of-one-that-pings",
             "a connection that pings on and says no hello is closed with 1002 after 5 to 60 seconds",
             &["close.hello-timeout", ids::PING],
-            |context| hello_timeout(context, true),
+            |context| hello_timeout(context, Says::Pings),
         )
-        .weight(Weight::Slow),
+        .weight(Weight::Waiting),
+        Case::code(
+            "session/hello-timeout-of-a-part",
+            "who sends the first frame of a hello, and pings for the rest, is closed after 5 to 60 seconds",
+            &["close.hello-timeout", ids::PING],
+            |context| hello_timeout(context, Says::Part),
+        )
+        .weight(Weight::Waiting),
         Case::code(
             "session/no-timeout-after-hello",
             "the time limit on hello does not touch who has said it",
             &["close.hello-timeout", "session.no-effect-of-hello"],
             no_timeout_after_hello,
         )
-        .weight(Weight::Slow),
+        .weight(Weight::Waiting),
         Case::code(
             "session/all-left-for-long",
             "a document that nobody has had open for as long as a hello may take is as it was left",
@@ -57,7 +64,7 @@ pub(super) fn cases() -> Vec<Case> {
             ],
             all_left_for_long,
         )
-        .weight(Weight::Slow),
+        .weight(Weight::Waiting),
         Case::code(
             "session/room-of-50",
             "fifty clients that write at once all get all 500 ops in one order",
@@ -114,15 +121,27 @@ pub(super) async fn wait_for_long(silent: &mut Client) {
     silent.ended_within(LONG).await;
 }
 
-async fn hello_timeout(context: Context, pings: bool) -> Outcome {
+/// What comes instead of a `hello`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Says {
+    Nothing,
+    Pings,
+    /// The first frame of one, and pings.
+    Part,
+}
+
+async fn hello_timeout(context: Context, says: Says) -> Outcome {
     // The server's clock starts somewhere between the asking and our seeing the WebSocket open, which may
     // be long after it on a busy machine.
     let asked = context.recorder().now();
     let mut silent = context.connect("silent").await?;
-    match pings {
-        // It is not taken any more once the close frame has come.
-        true => _ = silent.refused_within(LONG).await,
-        false => wait_for_long(&mut silent).await,
+    if says == Says::Part {
+        silent.begin_text(r#"{"type":"hello","doc_id":"#);
+    }
+    match says {
+        Says::Nothing => wait_for_long(&mut silent).await,
+        // Pings are not taken any more once the close frame has come.
+        Says::Pings | Says::Part => _ = silent.refused_within(LONG).await,
     }
     let trace = context.trace();
     let time_of = |wanted: fn(&What) -> bool| {

@@ -42,13 +42,13 @@ pub(super) fn cases() -> Vec<Case> {
             "slow/pause",
             "a client that pauses while less than 1 MiB comes gets all of it afterwards",
             &["slow.floor", ids::SEQ_FROM_BASELINE],
-            |context| pause(context, 1),
+            |context| pause(context, 1, Names::Short),
         ),
         Case::code(
             "slow/twenty-pause",
             "twenty clients that pause at once while less than 1 MiB comes get all of it afterwards",
             &["slow.floor"],
-            |context| pause(context, 20),
+            |context| pause(context, 20, Names::Long),
         )
         .weight(Weight::Slow),
         Case::code(
@@ -60,7 +60,7 @@ pub(super) fn cases() -> Vec<Case> {
         .weight(Weight::Slow),
         Case::code(
             "slow/slow-reader",
-            "a client that takes 4 MiB a second gets all of the 32 MiB that are sent without waiting",
+            "a client that takes 6 MiB a second gets all of the 32 MiB that are sent without waiting",
             &["slow.readers-safe", ids::SEQ_FAN_OUT],
             slow_reader,
         )
@@ -71,7 +71,7 @@ pub(super) fn cases() -> Vec<Case> {
             &["slow.drops-tcp", "slow.no-delay"],
             dropped_unread,
         )
-        .weight(Weight::Slow),
+        .weight(Weight::Waiting),
         Case::code(
             "slow/stalled-pings",
             "a client that pings on and does not read is waited for no longer than a silent one",
@@ -95,9 +95,22 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
-/// A name of 256 characters that begins with `text`, to make echoes long.
-pub(super) fn long(text: &str) -> String {
-    format!("{text:-<256}")
+/// How long the names of what a [`Writer`] sends are, and so its echoes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Names {
+    /// As they come: as many messages as make up so many bytes.
+    Short,
+    /// As long as a name may be, in three bytes a character: as few.
+    Long,
+}
+
+impl Names {
+    pub(super) fn name(self, text: &str) -> String {
+        match self {
+            Self::Short => text.to_owned(),
+            Self::Long => format!("{text:ー<256}"),
+        }
+    }
 }
 
 /// Joins with a small receive buffer, so that the server soon feels that nothing is read.
@@ -108,21 +121,27 @@ pub(super) async fn join_small(context: &Context, name: &str) -> Outcome<Client>
     Ok(client)
 }
 
-/// A writer whose echoes are long, and how long they are.
+/// Who makes so many bytes of echoes.
 pub(super) struct Writer {
     client: Client,
+    names: Names,
     history: Vec<OpSubmission>,
     echo_bytes: usize,
 }
 
 impl Writer {
-    /// Joins, and submits one op to see how long an echo is.
+    /// Joins with long names, and submits one op to see how long an echo is.
     pub(super) async fn join(context: &Context) -> Outcome<Self> {
+        Self::join_with(context, Names::Long).await
+    }
+
+    pub(super) async fn join_with(context: &Context, names: Names) -> Outcome<Self> {
         let client = context
-            .join_as("writer", context.doc_id(), &long("writer"))
+            .join_as("writer", context.doc_id(), &names.name("writer"))
             .await?;
         let mut writer = Self {
             client,
+            names,
             history: Vec::new(),
             echo_bytes: 1,
         };
@@ -145,7 +164,7 @@ impl Writer {
         let from = self.history.len();
         for _ in 0..count {
             let mut submission = self.client.insert(&ROOT, 'x');
-            let name = long(submission.client_msg_id.as_str());
+            let name = self.names.name(submission.client_msg_id.as_str());
             submission.client_msg_id = collab_spec::id::Name::new(&name).expect("256 characters");
             self.client.submit(&submission);
             self.history.push(submission);
@@ -252,13 +271,13 @@ pub(super) async fn drain(client: &mut Client, count: usize) -> Outcome<Drained>
     })
 }
 
-async fn pause(context: Context, count: usize) -> Outcome {
+async fn pause(context: Context, count: usize, names: Names) -> Outcome {
     let mut pausing = Vec::with_capacity(count);
     for number in 0..count {
         pausing.push(join_small(&context, &format!("pausing-{number}")).await?);
     }
     let mut witness = context.join("witness").await?;
-    let mut writer = Writer::join(&context).await?;
+    let mut writer = Writer::join_with(&context, names).await?;
     for client in pausing.iter_mut().chain([&mut witness]) {
         client
             .expect_echoes_of(&writer.history, ids::SEQ_FAN_OUT)
@@ -298,7 +317,7 @@ async fn readers_stay(context: Context) -> Outcome {
 /// More is sent than may wait for anybody beside what is in buffers and what the client takes meanwhile: who
 /// reads more slowly than others send is waited for.
 async fn slow_reader(context: Context) -> Outcome {
-    let slowly = Faults::none().throttle(4 * MIB as u64);
+    let slowly = Faults::none().throttle(6 * MIB as u64);
     let way = context.start_proxy(Plan::same(slowly)).await?;
     let mut slow = context.connect_through(&way, "slow").await?;
     slow.hello(context.doc_id(), "slow", None);

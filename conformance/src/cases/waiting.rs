@@ -18,7 +18,7 @@ use crate::wire::{Arrival, Buffers};
 
 use super::follow::{follow, type_on};
 use super::presence::{self, PRESENCE, until_newest};
-use super::slow::{DROPPED_WITHIN, Drained, IN_BUFFERS, MIB, Writer, drain, join_small, long};
+use super::slow::{DROPPED_WITHIN, Drained, IN_BUFFERS, MIB, Names, Writer, drain, join_small};
 
 /// How long a server has for ops that are sent again before it is taken for one that reads no more of them.
 const HANDLED_WITHIN: Duration = Duration::from_secs(3);
@@ -130,7 +130,7 @@ async fn has_ended(client: &mut Client, last: u64) -> Outcome<bool> {
 async fn answers_unread(context: Context) -> Outcome {
     let mut witness = context.join("witness").await?;
     let mut stalled = context.connect_with("stalled", Buffers::Small).await?;
-    stalled.hello(context.doc_id(), &long("stalled"), None);
+    stalled.hello(context.doc_id(), &Names::Long.name("stalled"), None);
     stalled.expect_joined().await?;
     let typed = type_on(&mut stalled, &ROOT, 100);
     for client in [&mut stalled, &mut witness] {

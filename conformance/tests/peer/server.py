@@ -42,6 +42,7 @@ from collections import deque
 from typing import NamedTuple
 
 from websockets.datastructures import Headers
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.frames import Close, Frame, Opcode
 from websockets.http11 import Response
 from websockets.server import ServerProtocol
@@ -444,7 +445,8 @@ class Document:
 class Connection:
     def __init__(self, server, sock):
         self.server, self.sock = server, sock
-        self.wire = ServerProtocol(max_size=server.max_message)
+        deflate = ServerPerMessageDeflateFactory()  # for those who offer it, as browsers do
+        self.wire = ServerProtocol(max_size=server.max_message, extensions=[deflate])
         self.loop = asyncio.get_running_loop()
         self.task = asyncio.create_task(self.run())
         self.reading = None

@@ -3,6 +3,8 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -14,6 +16,8 @@ use super::Fault;
 pub(super) struct Altered {
     stream: TcpStream,
     fault: Option<Fault>,
+    /// Whether a text message has come in part.
+    begun: Arc<AtomicBool>,
     place: Place,
     /// What is still to be written, where it is not what the library wrote.
     written: Vec<u8>,
@@ -35,10 +39,11 @@ enum Place {
 const MASK: u64 = 4;
 
 impl Altered {
-    pub(super) fn new(stream: TcpStream, fault: Option<Fault>) -> Self {
+    pub(super) fn new(stream: TcpStream, fault: Option<Fault>, begun: Arc<AtomicBool>) -> Self {
         Self {
             stream,
             fault,
+            begun,
             place: Place::Request(0),
             written: Vec::new(),
         }
@@ -86,6 +91,10 @@ impl Altered {
         match (self.fault, byte & 0x0f) {
             (Some(Fault::FragmentsApart), 0 | 1) => 0x81,
             (Some(Fault::PingUnanswered), 9) => 0x8a,
+            (Some(Fault::HelloPartForEver), 1) if byte == 1 => {
+                self.begun.store(true, Ordering::SeqCst);
+                byte
+            }
             _ => byte,
         }
     }
@@ -101,7 +110,7 @@ impl AsyncRead for Altered {
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
         if matches!(
             self.fault,
-            Some(Fault::FragmentsApart | Fault::PingUnanswered)
+            Some(Fault::FragmentsApart | Fault::PingUnanswered | Fault::HelloPartForEver)
         ) {
             for byte in &mut buffer.filled_mut()[before..] {
                 self.read(byte);

@@ -1,7 +1,7 @@
 //! One connection of the toy.
 
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -66,7 +66,8 @@ pub(super) async fn serve(toy: &Arc<Toy>, mut stream: TcpStream) {
         let _ = stream.write_all(answer).await;
         return;
     }
-    let Ok(socket) = handshake::accept(stream, toy.fault).await else {
+    let begun = Arc::new(AtomicBool::new(false));
+    let Ok(socket) = handshake::accept(stream, toy.fault, &begun).await else {
         return;
     };
     let (sink, mut reader) = socket.split();
@@ -80,6 +81,7 @@ pub(super) async fn serve(toy: &Arc<Toy>, mut stream: TcpStream) {
         joined_at: None,
         on: On::default(),
         texts: 0,
+        begun,
     };
     let mut writer = Writer {
         sink,
@@ -239,6 +241,8 @@ struct Session<'a> {
     joined_at: Option<Instant>,
     on: On,
     texts: usize,
+    /// Whether a text message has come in part.
+    begun: Arc<AtomicBool>,
 }
 
 impl Session<'_> {
@@ -263,6 +267,7 @@ impl Session<'_> {
             let message = if self.joined.is_none() {
                 match tokio::time::timeout_at(deadline, reader.next()).await {
                     Ok(message) => message,
+                    Err(_) if self.begun.load(Ordering::SeqCst) => reader.next().await,
                     Err(_) => return End::Refused((1002, "no hello in time")),
                 }
             } else {

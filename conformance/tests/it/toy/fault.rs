@@ -190,6 +190,9 @@ faults! {
     PingsAreHellos: "A connection that pings is waited for as one that has just opened.", "close.hello-timeout", ["session/hello-timeout"];
     PongsRefused: "A pong that nobody asked for ends the connection.", "close.only-then", ["transport/pongs"];
     ConnectionExact: "A handshake must say Upgrade, and nothing else, in its Connection.", "transport.upgrade", ["transport/handshakes"];
+    HelloPartForEver: "A connection on which a part of a hello has come stays open for ever.", "close.hello-timeout", ["session/hello-timeout-of-a-part"];
+    AgreesToCompression: "Compression is agreed to where it is offered, and nothing is inflated.", "transport.extensions", ["transport/compressed"];
+    AgreesUnasked: "Compression is agreed to, though nobody has offered it.", "transport.upgrade", ["hello/"];
     HelloTimeoutShort: "A connection without a hello is closed after a second.", "close.hello-timeout", ["session/"];
     ReasonPlain: "Close reasons lack the prefix.", "close.reason", ["close/"];
     FramingUnanswered: "A breach of RFC 6455 ends the connection without a close frame.", "close.framing", ["close/"];
