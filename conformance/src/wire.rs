@@ -1,4 +1,4 @@
-//! A WebSocket to the server under test. The only user of `tokio-tungstenite`.
+//! A WebSocket to the server under test. The only user of `tokio-tungstenite`, with `wire/frames`.
 //!
 //! Each connection has two tasks. The reader puts what comes into the trace and the inbox; told to
 //! stop, it leaves the bytes in the socket, so that TCP holds the server back. The writer sends what
@@ -7,21 +7,21 @@
 //!
 //! Deliberately absent: what a message means, and deadlines other than that of opening.
 
+mod frames;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::http::header::{CONNECTION, SEC_WEBSOCKET_EXTENSIONS, UPGRADE};
 use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderName, HeaderValue, Request};
-use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
-use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
 use tokio_tungstenite::tungstenite::protocol::{Message, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Bytes, Error};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use crate::deflate::{Agreed, Deflater, Inflating, NotDeflated};
@@ -511,9 +511,9 @@ impl Writer {
             (Some(deflater), Outgoing::Fragments(parts)) => deflater.next(&parts.concat()),
             _ => None,
         };
-        let (what, mut frames) = frames(outgoing);
+        let (what, mut frames) = frames::of(outgoing);
         if let Some(compressed) = compressed {
-            frames = compressed_frames(&compressed, frames.len());
+            frames = frames::compressed(&compressed, frames.len());
         }
         self.recorder.record(Some(self.connection), what);
         for frame in frames {
@@ -533,83 +533,5 @@ impl Writer {
         self.recorder
             .record(Some(self.connection), What::NotSent(why));
         self.broken.send_replace(true);
-    }
-}
-
-/// A compressed message in so many frames at most.
-fn compressed_frames(message: &[u8], count: usize) -> Vec<Message> {
-    let parts: Vec<&[u8]> = message
-        .chunks(message.len().div_ceil(count.max(1)).max(1))
-        .collect();
-    let last = parts.len().saturating_sub(1);
-    let frame = |(index, part): (usize, &&[u8])| {
-        let kind = if index == 0 {
-            Data::Text
-        } else {
-            Data::Continue
-        };
-        let payload = Bytes::copy_from_slice(part);
-        let mut frame = Frame::message(payload, OpCode::Data(kind), index == last);
-        frame.header_mut().rsv1 = index == 0;
-        Message::Frame(frame)
-    };
-    parts.iter().enumerate().map(frame).collect()
-}
-
-fn frames(outgoing: Outgoing) -> (What, Vec<Message>) {
-    match outgoing {
-        Outgoing::Text(text) => {
-            let message = Message::text(text.as_ref());
-            (What::SentText { text, fragments: 1 }, vec![message])
-        }
-        Outgoing::Fragments(parts) => {
-            let last = parts.len().saturating_sub(1);
-            let frames = parts
-                .iter()
-                .enumerate()
-                .map(|(index, part)| {
-                    let kind = if index == 0 {
-                        Data::Text
-                    } else {
-                        Data::Continue
-                    };
-                    let bytes = Bytes::copy_from_slice(part);
-                    Message::Frame(Frame::message(bytes, OpCode::Data(kind), index == last))
-                })
-                .collect();
-            (
-                What::SentText {
-                    text: String::from_utf8_lossy(&parts.concat()).into(),
-                    fragments: parts.len(),
-                },
-                frames,
-            )
-        }
-        Outgoing::Bytes { text, bytes } => {
-            let kind = if text { Data::Text } else { Data::Binary };
-            let payload = Bytes::copy_from_slice(&bytes);
-            let frame = Message::Frame(Frame::message(payload, OpCode::Data(kind), true));
-            (What::SentBytes { text, bytes }, vec![frame])
-        }
-        Outgoing::Begun(bytes) => {
-            let payload = Bytes::copy_from_slice(&bytes);
-            let frame = Message::Frame(Frame::message(payload, OpCode::Data(Data::Text), false));
-            (What::SentBytes { text: true, bytes }, vec![frame])
-        }
-        Outgoing::Ping(data) => (
-            What::SentPing(data.clone()),
-            vec![Message::Ping(data.into())],
-        ),
-        Outgoing::Pong(data) => (
-            What::SentPong(data.clone()),
-            vec![Message::Pong(data.into())],
-        ),
-        Outgoing::Close(code) => {
-            let frame = CloseFrame {
-                code: code.into(),
-                reason: "".into(),
-            };
-            (What::SentClose { code }, vec![Message::Close(Some(frame))])
-        }
     }
 }

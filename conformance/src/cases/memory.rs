@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::ids;
 use crate::outcome::{Failure, Outcome};
 
-use super::slow::{Writer, join_small};
+use super::slow::{Names, Writer, join_small};
 
 const MIB: u64 = 1 << 20;
 
@@ -38,7 +38,7 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 async fn memory_bounded(context: Context) -> Outcome {
-    let mut writer = Writer::join(&context).await?;
+    let mut writer = Writer::join_with(&context, Names::Wide).await?;
     let mut witness = context.join("witness").await?;
     let at_start = context.server_memory()?;
     // What a history takes by itself; a server keeps it in whatever way.

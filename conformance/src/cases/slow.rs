@@ -98,17 +98,21 @@ pub(super) fn cases() -> Vec<Case> {
 /// How long the names of what a [`Writer`] sends are, and so its echoes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Names {
-    /// As they come: as many messages as make up so many bytes.
+    /// As they come: a great many messages for so many bytes.
     Short,
-    /// As long as a name may be, in three bytes a character: as few.
+    /// As long as a name may be.
     Long,
+    /// As long as a name may be, and three bytes a character: few messages for so many bytes, of which each
+    /// is less work.
+    Wide,
 }
 
 impl Names {
     pub(super) fn name(self, text: &str) -> String {
         match self {
             Self::Short => text.to_owned(),
-            Self::Long => format!("{text:ー<256}"),
+            Self::Long => format!("{text:-<256}"),
+            Self::Wide => format!("{text:ー<256}"),
         }
     }
 }
@@ -130,11 +134,12 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Joins with long names, and submits one op to see how long an echo is.
+    /// Joins as [`Writer::join_with`], with long names.
     pub(super) async fn join(context: &Context) -> Outcome<Self> {
         Self::join_with(context, Names::Long).await
     }
 
+    /// Joins, and submits one op to see how long an echo is.
     pub(super) async fn join_with(context: &Context, names: Names) -> Outcome<Self> {
         let client = context
             .join_as("writer", context.doc_id(), &names.name("writer"))
@@ -322,7 +327,7 @@ async fn slow_reader(context: Context) -> Outcome {
     let mut slow = context.connect_through(&way, "slow").await?;
     slow.hello(context.doc_id(), "slow", None);
     slow.expect_joined().await?;
-    let mut writer = Writer::join(&context).await?;
+    let mut writer = Writer::join_with(&context, Names::Wide).await?;
     writer.submit_bytes(32 * MIB);
     slow.expect_echoes_of(&writer.history, "slow.readers-safe")
         .await?;
@@ -360,7 +365,7 @@ async fn stalled_pings(context: Context) -> Outcome {
 async fn stall(context: &Context) -> Outcome<(Client, Client, Writer)> {
     let mut stalled = join_small(context, "stalled").await?;
     let mut witness = context.join("witness").await?;
-    let writer = Writer::join(context).await?;
+    let writer = Writer::join_with(context, Names::Wide).await?;
     witness
         .expect_echoes_of(&writer.history, ids::SEQ_FAN_OUT)
         .await?;

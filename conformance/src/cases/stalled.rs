@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::ids;
 use crate::outcome::{Failure, Outcome};
 
-use super::slow::{DROPPED_WITHIN, IN_BUFFERS, MIB, Writer, drain, join_small};
+use super::slow::{DROPPED_WITHIN, IN_BUFFERS, MIB, Names, Writer, drain, join_small};
 
 /// How many times longer echoes may take (`slow.latency`).
 const FACTOR: u64 = 5;
@@ -59,7 +59,7 @@ pub(super) fn cases() -> Vec<Case> {
 
 async fn latency(context: Context, count: usize) -> Outcome {
     let mut witness = context.join("witness").await?;
-    let mut writer = Writer::join(&context).await?;
+    let mut writer = Writer::join_with(&context, Names::Wide).await?;
     witness
         .expect_echoes_of(writer.history(), ids::SEQ_FAN_OUT)
         .await?;

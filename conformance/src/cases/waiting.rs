@@ -70,7 +70,7 @@ pub(super) fn cases() -> Vec<Case> {
 async fn twin_reads_on(context: Context) -> Outcome {
     let mut stalled = join_small(&context, "stalled").await?;
     let mut twin = context.join_as("twin", context.doc_id(), "stalled").await?;
-    let mut writer = Writer::join(&context).await?;
+    let mut writer = Writer::join_with(&context, Names::Wide).await?;
     twin.expect_echoes_of(writer.history(), ids::SEQ_FAN_OUT)
         .await?;
     stalled.stop_reading();
@@ -83,7 +83,7 @@ async fn twin_reads_on(context: Context) -> Outcome {
 
 async fn flood_during_a_sync(context: Context) -> Outcome {
     let mut witness = context.join("witness").await?;
-    let mut writer = Writer::join(&context).await?;
+    let mut writer = Writer::join_with(&context, Names::Wide).await?;
     witness
         .expect_echoes_of(writer.history(), ids::SEQ_FAN_OUT)
         .await?;
@@ -130,7 +130,7 @@ async fn has_ended(client: &mut Client, last: u64) -> Outcome<bool> {
 async fn answers_unread(context: Context) -> Outcome {
     let mut witness = context.join("witness").await?;
     let mut stalled = context.connect_with("stalled", Buffers::Small).await?;
-    stalled.hello(context.doc_id(), &Names::Long.name("stalled"), None);
+    stalled.hello(context.doc_id(), &Names::Wide.name("stalled"), None);
     stalled.expect_joined().await?;
     let typed = type_on(&mut stalled, &ROOT, 100);
     for client in [&mut stalled, &mut witness] {
@@ -172,7 +172,7 @@ async fn answers_unread(context: Context) -> Outcome {
 async fn closed_as_slow(context: Context) -> Outcome {
     let mut stalled = presence::join_small(&context, "stalled").await?;
     let mut witness = context.join_asking("witness", PRESENCE).await?;
-    let mut writer = Writer::join(&context).await?;
+    let mut writer = Writer::join_with(&context, Names::Wide).await?;
     for client in [&mut stalled, &mut witness] {
         client
             .expect_echoes_of(writer.history(), ids::SEQ_FAN_OUT)

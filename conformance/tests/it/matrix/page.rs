@@ -89,7 +89,7 @@ fn head(text: &mut String, matrix: &Matrix, cases: &[Case]) {
         .count();
     let costly = cases
         .iter()
-        .filter(|case| case.weight == Weight::Slow || case.own_server)
+        .filter(|case| case.weight >= Weight::Slow || case.own_server)
         .count();
     let _ = writeln!(
         text,

@@ -21,7 +21,7 @@ const DOUBTFUL: usize = 100;
 /// Whether a case is played against a fault: one that takes long, or a server of its own, only where
 /// it tests the fault's requirement or the fault names it.
 pub(super) fn is_played(fault: Fault, case: &Case) -> bool {
-    let is_costly = case.weight == Weight::Slow || case.own_server;
+    let is_costly = case.weight >= Weight::Slow || case.own_server;
     let tests = case.requirements.iter().any(|id| id == fault.requirement());
     let mut named = fault.cases().iter().filter(|start| !start.ends_with('/'));
     !is_costly || tests || named.any(|start| case.id.starts_with(start))

@@ -428,8 +428,8 @@ faults! {
     UncountedInSync: "What waits for a client in its sync does not count.", "slow.ceiling", ["slow/flood-during"];
     AnswersUncounted: "Answers to ops that were sent again do not count as what waits.", "slow.ceiling", ["slow/answers"];
     SlowHoldsUp: "A slow client holds up the others.", "slow.no-delay", ["slow/"];
-    StalledCostsAll: "Beside a client that does not read, every 128th op takes 150 ms longer.", "slow.latency", ["slow/latency-one"];
-    StalledCostsEach: "For each client that does not read, every 128th op takes 8 ms longer.", "slow.latency", ["slow/latency-twenty"];
+    StalledCostsAll: "Beside a client that does not read, every 64th op takes 150 ms longer.", "slow.latency", ["slow/latency-one"];
+    StalledCostsEach: "For each client that does not read, every 64th op takes 8 ms longer.", "slow.latency", ["slow/latency-twenty"];
     SlowClosedByCount: "After 19 clients of a document were closed as slow, none is any more.", "slow.ceiling", ["slow/latency-twenty"];
     SlowBanned: "A client that was closed as slow may not come back.", "slow.catches-up", ["slow/stalled-reader"];
     SlowTcpKept: "The TCP connection of a slow client is kept for 20 s after its close.", "slow.drops-tcp", ["slow/stalled-reader"];

@@ -22,7 +22,7 @@ impl Document {
         };
         let members = self.members.iter();
         let count = members.filter(|member| stalled(&member.outbox)).count() as u32;
-        if count == 0 || !self.ops.len().is_multiple_of(128) {
+        if count == 0 || !self.ops.len().is_multiple_of(64) {
             return Duration::ZERO;
         }
         match self.fault {
