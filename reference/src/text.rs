@@ -254,7 +254,9 @@ impl Text {
 
     /// Ends the waiting for new elements.
     fn wake(&mut self, first: Id, elements: u32, ready: &mut Vec<(Id, Id, RunText)>) {
-        while let Some((id, early)) = self.waiting.take(first, elements) {
+        while !self.waiting.is_empty()
+            && let Some((id, early)) = self.waiting.take(first, elements)
+        {
             let mut is_deleted = false;
             for Early { id: child, value } in early {
                 match value {

@@ -83,6 +83,12 @@ impl Waiting {
         Some((missing, Early { id, value }))
     }
 
+    /// Whether nothing waits.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_missing.is_empty() && self.held.is_empty()
+    }
+
     /// Takes what waits for the first of so many elements for which something does.
     pub(super) fn take(&mut self, first: Id, elements: u32) -> Option<(Id, SmallVec<[Early; 1]>)> {
         self.settle();
