@@ -160,7 +160,7 @@ async fn handshakes(context: Context) -> Outcome {
     Ok(())
 }
 
-/// Agreed to or not, and whatever the answer asks for. Where it was agreed to, every other message is compressed.
+/// Agreed to or not, and whatever the answer asks for. Where it was, every other message is compressed.
 async fn compressed(context: Context) -> Outcome {
     const BROKEN: &str = "transport.extensions";
     let offers = [
@@ -186,7 +186,7 @@ async fn compressed(context: Context) -> Outcome {
     Ok(())
 }
 
-/// A hello and some ops, one of them in frames and long, one behind a ping; and once more who has it all.
+/// A hello and some ops, one of them long and in frames, one behind a ping.
 async fn say_compressed(anna: &mut Client, witness: &mut Client) -> Outcome {
     const BROKEN: &str = "transport.extensions";
     let (doc_id, name) = (anna.doc_id().to_owned(), anna.name().to_owned());
