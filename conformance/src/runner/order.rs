@@ -40,7 +40,8 @@ impl Session {
     /// How many of these cases may be under way at a time, each with its [place](Self::place).
     pub fn at_once(&self, cases: &[Case]) -> usize {
         let beside = cases.iter().filter(|case| self.is_beside(case)).count();
-        self.options.concurrency.max(1) + beside
+        // Those of one round: a case that is repeated is not played beside itself as often.
+        self.options.concurrency.max(1) + beside / self.options.repeat.max(1)
     }
 
     /// Whether a case is played beside the others, as it only waits.
@@ -54,5 +55,36 @@ impl Session {
             return None;
         }
         self.places.acquire().await.ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runner::Options;
+    use crate::target::Target;
+
+    #[test]
+    fn what_only_waits_is_played_beside_the_others() {
+        let case = |id, weight| Case::code(id, "", &[], |_| async { Ok(()) }).weight(weight);
+        let cases = [
+            case("a/light", Weight::Light),
+            case("a/waiting", Weight::Waiting),
+            case("a/slow", Weight::Slow),
+        ];
+        for (concurrency, repeat, at_once) in
+            [(8, 1, 9), (8, 7, 9), (2, 2, 3), (1, 1, 1), (1, 7, 1)]
+        {
+            let options = Options {
+                concurrency,
+                repeat,
+                ..Options::default()
+            };
+            let session = Session::new(Target::new("ws://127.0.0.1/ws").unwrap(), options);
+            let order = session.start_order(&cases);
+            assert_eq!(order[0].id, "a/waiting");
+            assert_eq!(order.len(), 3 * repeat);
+            assert_eq!(session.at_once(&order), at_once, "{concurrency} x {repeat}");
+        }
     }
 }
