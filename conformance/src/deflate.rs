@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::framing::head_of;
+use crate::framing::{Frames, head_of};
 
 const NAME: &str = "permessage-deflate";
 
@@ -25,7 +25,12 @@ const CHUNK: usize = 16 << 10;
 /// That a message is compressed, in the first byte of its first frame.
 const RSV1: u8 = 0x40;
 const FIN: u8 = 0x80;
-const OPCODE: u8 = 0x0f;
+/// In the opcode of a frame that may come amid a message.
+const CONTROL: u8 = 8;
+const TEXT: u8 = 1;
+const BINARY: u8 = 2;
+/// In the second byte of a frame.
+const MASKED: u8 = 0x80;
 
 /// What a server agreed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,8 +57,10 @@ impl Agreed {
         if parts.next() != Some(NAME) || !offer.split([';', ',']).any(|part| part.trim() == NAME) {
             return wrong("agrees to what nobody offered");
         }
+        // Who offers it keeps to it, whatever the answer says (7.1.1.2).
+        let alone = "client_no_context_takeover";
         let mut agreed = Self {
-            takeover: true,
+            takeover: !offer.split([';', ',']).any(|part| part.trim() == alone),
             window_bits: WINDOW_BITS,
         };
         let mut seen = Vec::new();
@@ -109,20 +116,14 @@ impl Deflater {
         if narrow || !self.agreed.takeover {
             self.compress.reset();
         }
-        let mut out = Vec::new();
-        let before = self.compress.total_in();
-        loop {
-            out.reserve(message.len() / 2 + 64);
-            let read = usize::try_from(self.compress.total_in() - before).unwrap_or(usize::MAX);
-            let rest = message.get(read..).unwrap_or_default();
-            let status = self
-                .compress
-                .compress_vec(rest, &mut out, FlushCompress::Sync);
-            status.expect("compressing does not fail");
-            // All has been flushed where there was room for more.
-            if out.len() < out.capacity() {
-                break;
-            }
+        // More than the longest that can come of it: whoever fills the room is not told what is left.
+        let mut out = Vec::with_capacity(message.len() + message.len() / 8 + 256);
+        let status = self
+            .compress
+            .compress_vec(message, &mut out, FlushCompress::Sync);
+        if status.is_err() || !out.ends_with(&TAIL) {
+            self.compress.reset();
+            return None;
         }
         out.truncate(out.len() - TAIL.len());
         Some(out)
@@ -175,20 +176,27 @@ impl Inflater {
             if to > self.left.len() {
                 break;
             }
-            let (first, body) = (self.left[from], from + head..to);
-            match &mut self.under_way {
-                None if first & (RSV1 | OPCODE) > RSV1 && first & 8 == 0 => {
-                    self.under_way = Some((first & OPCODE, self.left[body].to_vec()));
-                }
-                Some((_, message)) if first & !FIN == 0 => {
-                    message.extend_from_slice(&self.left[body]);
-                }
-                // Of no concern here, or wrong, which the library finds.
-                _ => out.extend_from_slice(&self.left[from..to]),
-            }
+            let (frame, payload) = (&self.left[from..to], &self.left[from + head..to]);
             from = to;
+            let first = frame[0];
+            let kind = match frame[1] & MASKED {
+                0 => first & !FIN,
+                // No frame of a server.
+                _ => u8::MAX,
+            };
+            if self.under_way.is_none() && [RSV1 | TEXT, RSV1 | BINARY].contains(&kind) {
+                self.under_way = Some((kind & !RSV1, payload.to_vec()));
+            } else if let Some((_, message)) = self.under_way.as_mut().filter(|_| kind == 0) {
+                message.extend_from_slice(payload);
+            } else {
+                // Of no concern here, or wrong. That the library finds, if it knows what is under way.
+                if let Some((opcode, _)) = self.under_way.take_if(|_| first & CONTROL == 0) {
+                    out.extend([opcode, 0]);
+                }
+                out.extend_from_slice(frame);
+                continue;
+            }
             if first & FIN > 0
-                && first & 8 == 0
                 && let Some((opcode, message)) = self.under_way.take()
             {
                 let inflated = self.inflate(message)?;
@@ -230,30 +238,49 @@ impl Inflater {
     }
 }
 
-/// A stream from a server, whose compressed messages are inflated once that was agreed to.
+/// A stream from a server, whose compressed messages are inflated where that was agreed to.
 #[derive(Debug)]
 pub(crate) struct Inflating<S> {
     stream: S,
+    /// The handshake, until it is over.
+    handshake: Option<Frames>,
     inflater: Option<Inflater>,
-    /// What is ready to be handed out, from `handed` on.
+    /// What is to be handed out next, from `handed` on.
     ready: Vec<u8>,
     handed: usize,
+    /// What comes behind it, where it can't be inflated.
+    failed: Option<NotDeflated>,
 }
 
 impl<S> Inflating<S> {
-    /// Nothing is compressed yet.
+    /// Begins with the handshake. What comes behind it is kept until [`Inflating::begin`].
     pub(crate) fn new(stream: S) -> Self {
         Self {
             stream,
+            handshake: Some(Frames::new()),
             inflater: None,
             ready: Vec::new(),
             handed: 0,
+            failed: None,
         }
     }
 
-    /// What comes from now on may be compressed.
-    pub(crate) fn begin(&mut self) {
-        self.inflater = Some(Inflater::new());
+    /// The handshake is over, and what comes may be compressed or not.
+    pub(crate) fn begin(&mut self, compressed: bool) {
+        self.handshake = None;
+        if compressed {
+            self.inflater = Some(Inflater::new());
+            let early = std::mem::take(&mut self.ready);
+            self.take(&early);
+        }
+    }
+
+    /// Takes what has come, and makes ready what is whole.
+    fn take(&mut self, bytes: &[u8]) {
+        match &mut self.inflater {
+            Some(inflater) => self.failed = inflater.take(bytes, &mut self.ready).err(),
+            None => self.ready.extend_from_slice(bytes),
+        }
     }
 }
 
@@ -264,21 +291,30 @@ impl<S: AsyncRead + Unpin> AsyncRead for Inflating<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let Some(inflater) = &mut this.inflater else {
-            return Pin::new(&mut this.stream).poll_read(cx, buf);
-        };
+        if let Some(handshake) = &mut this.handshake {
+            let before = buf.filled().len();
+            ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+            let (read, _) = handshake.read_to(0, &buf.filled()[before..]);
+            this.ready.extend_from_slice(&buf.filled()[before + read..]);
+            buf.set_filled(before + read);
+            return Poll::Ready(Ok(()));
+        }
         while this.handed == this.ready.len() {
+            if let Some(failed) = this.failed {
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, failed)));
+            }
             this.ready.clear();
             this.handed = 0;
+            if this.inflater.is_none() {
+                return Pin::new(&mut this.stream).poll_read(cx, buf);
+            }
             let mut chunk = [0; CHUNK];
             let mut chunk = ReadBuf::new(&mut chunk);
             ready!(Pin::new(&mut this.stream).poll_read(cx, &mut chunk))?;
             if chunk.filled().is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            inflater
-                .take(chunk.filled(), &mut this.ready)
-                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+            this.take(chunk.filled());
         }
         let count = buf.remaining().min(this.ready.len() - this.handed);
         buf.put_slice(&this.ready[this.handed..this.handed + count]);
@@ -331,6 +367,12 @@ mod tests {
         };
         let answer = "permessage-deflate; client_no_context_takeover;client_max_window_bits=\"12\"";
         assert_eq!(read(wide, answer), Ok(Some(narrow)));
+        let alone = Agreed {
+            takeover: false,
+            ..ALL
+        };
+        let offer = Some("permessage-deflate; client_no_context_takeover");
+        assert_eq!(read(offer, "permessage-deflate"), Ok(Some(alone)));
         let answer = "permessage-deflate; server_max_window_bits=10; server_no_context_takeover";
         assert_eq!(read(deflate, answer), Ok(Some(ALL)));
 
@@ -358,7 +400,7 @@ mod tests {
     /// What comes out of a stream of these bytes.
     async fn inflated(bytes: &[u8]) -> io::Result<Vec<u8>> {
         let mut stream = Inflating::new(bytes);
-        stream.begin();
+        stream.begin(true);
         let mut out = Vec::new();
         stream.read_to_end(&mut out).await.map(|_| out)
     }
@@ -396,6 +438,78 @@ mod tests {
             assert!(inflated(&sent).await.unwrap() == wanted, "{agreed:?}");
             assert!(!agreed.takeover || sent.len() < wanted.len());
         }
+    }
+
+    /// Whatever a block holds when the text ends, all of it comes out.
+    #[tokio::test]
+    async fn what_does_not_get_shorter_comes_out_whole() {
+        let mut numbers = crate::numbers::Numbers::new(1);
+        let noise: Vec<u8> = (0..70_000)
+            .map(|_| b'!' + numbers.below(90) as u8)
+            .collect();
+        for length in [1, 300, 31_744, 31_745, 31_800, 32_002, 65_536, 70_000] {
+            let mut deflater = Deflater::new(ALL);
+            let text = &noise[..length];
+            let message = deflater.next(text).unwrap();
+            assert!(deflater.next(text).is_none());
+            let again = deflater.next(text).unwrap();
+            let sent = [frame(0xc1, &message), frame(0xc1, &again)].concat();
+            let wanted = [frame(0x81, text), frame(0x81, text)].concat();
+            assert!(inflated(&sent).await.unwrap() == wanted, "{length}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_comes_with_the_handshake_comes_behind_it() {
+        let answer = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
+        let ping = frame(0x89, b"ping");
+        let mut deflater = Deflater::new(ALL);
+        let message = frame(0xc1, &deflater.next(b"text").unwrap());
+        let sent = [&answer[..], &ping, &message].concat();
+        // The first read ends in the ping.
+        let (first, rest) = sent.split_at(answer.len() + 3);
+        for compressed in [true, false] {
+            let mut stream = Inflating::new(first.chain(rest));
+            let mut head = vec![0; 1_000];
+            let read = stream.read(&mut head).await.unwrap();
+            assert_eq!(head[..read], answer[..]);
+            stream.begin(compressed);
+            let mut out = Vec::new();
+            stream.read_to_end(&mut out).await.unwrap();
+            let text = match compressed {
+                true => frame(0x81, b"text"),
+                false => message.clone(),
+            };
+            assert_eq!(out, [ping.clone(), text].concat());
+        }
+    }
+
+    /// What the library is to find wrong reaches it, and as something wrong.
+    #[tokio::test]
+    async fn broken_rules_are_handed_on() {
+        let message = Deflater::new(ALL).next(b"text").unwrap();
+        let begun = frame(0x41, &message);
+        let other = frame(0x81, b"other");
+        let out = inflated(&[begun.clone(), other.clone()].concat()).await;
+        assert_eq!(out.unwrap(), [&[1, 0], &other[..]].concat());
+        let mut masked = frame(0x80, b"");
+        masked[1] |= MASKED;
+        masked.extend([0; 4]);
+        let out = inflated(&[begun, masked.clone()].concat()).await;
+        assert_eq!(out.unwrap(), [&[1, 0], &masked[..]].concat());
+        for first in [0xf1, 0xc0, 0xc9] {
+            let wrong = frame(first, &message);
+            assert_eq!(inflated(&wrong).await.unwrap(), wrong);
+        }
+        // What was right before it comes first.
+        let right = frame(0xc1, &message);
+        let sent = [right, frame(0xc1, &[0x06])].concat();
+        let mut stream = Inflating::new(&sent[..]);
+        stream.begin(true);
+        let mut out = vec![0; 100];
+        let read = stream.read(&mut out).await.unwrap();
+        assert_eq!(out[..read], frame(0x81, b"text"));
+        assert!(stream.read(&mut out).await.is_err());
     }
 
     #[tokio::test]

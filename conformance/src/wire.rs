@@ -173,9 +173,7 @@ impl Wire {
         let agreed = Agreed::read(offer.as_deref(), answer.as_deref()).map_err(|why| {
             OpenError::NoWebSocket(format!("the server's answer is wrong: {why}"))
         })?;
-        if agreed.is_some() {
-            socket.get_mut().begin();
-        }
+        socket.get_mut().begin(agreed.is_some());
         let connection = recorder.add_connection(name);
         recorder.record(Some(connection), What::Opened);
         Ok(Self::start(socket, agreed, connection, recorder))

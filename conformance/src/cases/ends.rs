@@ -192,7 +192,8 @@ async fn say_compressed(anna: &mut Client, witness: &mut Client) -> Outcome {
     let (doc_id, name) = (anna.doc_id().to_owned(), anna.name().to_owned());
     anna.hello(&doc_id, &name, None);
     anna.expect_joined().await?;
-    let mut typed = type_on(anna, &ROOT, 20);
+    // The long one is the 21st message: an odd one, which is compressed.
+    let mut typed = type_on(anna, &ROOT, 19);
     let long = anna.insert(&ROOT, 'x');
     anna.send_fragments(&pieces(&padded(&frame(&long), 60_000), 64));
     let last = anna.insert(&ROOT, 'y');
