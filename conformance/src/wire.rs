@@ -429,10 +429,7 @@ impl Reader {
 
     fn fail(self, error: &Error) {
         let what = match error {
-            Error::Io(error) if Wide::is_in(error) => {
-                format!("the server broke the rules of WebSocket: {error}")
-            }
-            Error::Io(error) if NotDeflated::is_in(error) => {
+            Error::Io(error) if Wide::is_in(error) || NotDeflated::is_in(error) => {
                 format!("the server broke the rules of WebSocket: {error}")
             }
             Error::Io(error) => return self.end(Some(error.to_string())),

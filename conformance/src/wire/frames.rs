@@ -10,22 +10,27 @@ use crate::trace::What;
 
 /// A compressed message in so many frames at most.
 pub(super) fn compressed(message: &[u8], count: usize) -> Vec<Message> {
-    let parts: Vec<&[u8]> = message
-        .chunks(message.len().div_ceil(count.max(1)).max(1))
-        .collect();
+    let parts = message.chunks(message.len().div_ceil(count.max(1)).max(1));
+    let mut frames = fragments(parts);
+    if let Some(Message::Frame(first)) = frames.first_mut() {
+        first.header_mut().rsv1 = true;
+    }
+    frames
+}
+
+/// The frames of a text message, one for each part.
+fn fragments<'a>(parts: impl ExactSizeIterator<Item = &'a [u8]>) -> Vec<Message> {
     let last = parts.len().saturating_sub(1);
-    let frame = |(index, part): (usize, &&[u8])| {
+    let frame = |(index, part)| {
         let kind = if index == 0 {
             Data::Text
         } else {
             Data::Continue
         };
-        let payload = Bytes::copy_from_slice(part);
-        let mut frame = Frame::message(payload, OpCode::Data(kind), index == last);
-        frame.header_mut().rsv1 = index == 0;
-        Message::Frame(frame)
+        let bytes = Bytes::copy_from_slice(part);
+        Message::Frame(Frame::message(bytes, OpCode::Data(kind), index == last))
     };
-    parts.iter().enumerate().map(frame).collect()
+    parts.enumerate().map(frame).collect()
 }
 
 /// What is put into the trace of a message, and its frames.
@@ -36,20 +41,7 @@ pub(super) fn of(outgoing: Outgoing) -> (What, Vec<Message>) {
             (What::SentText { text, fragments: 1 }, vec![message])
         }
         Outgoing::Fragments(parts) => {
-            let last = parts.len().saturating_sub(1);
-            let frames = parts
-                .iter()
-                .enumerate()
-                .map(|(index, part)| {
-                    let kind = if index == 0 {
-                        Data::Text
-                    } else {
-                        Data::Continue
-                    };
-                    let bytes = Bytes::copy_from_slice(part);
-                    Message::Frame(Frame::message(bytes, OpCode::Data(kind), index == last))
-                })
-                .collect();
+            let frames = fragments(parts.iter().map(Vec::as_slice));
             (
                 What::SentText {
                     text: String::from_utf8_lossy(&parts.concat()).into(),
