@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -40,8 +41,8 @@ pub enum Source {
     Scenario(Arc<Scenario>),
     /// A row of a table of frames: its message and text.
     Frame(Arc<frames::Row>),
-    /// Code of the suite.
-    Code,
+    /// Code of the suite, in this file.
+    Code(&'static str),
 }
 
 /// One case.
@@ -99,6 +100,7 @@ impl Case {
     /// A case in code, of the core profile.
     ///
     /// `play` is an `async fn(Context) -> Outcome`.
+    #[track_caller]
     pub fn code<F, P>(id: &str, title: &str, requirements: &[&str], play: F) -> Self
     where
         F: Fn(Context) -> P + Send + Sync + 'static,
@@ -111,7 +113,7 @@ impl Case {
             needs: Vec::new(),
             requirements: requirements.iter().map(|id| (*id).to_owned()).collect(),
             weight: Weight::Light,
-            source: Source::Code,
+            source: Source::Code(Location::caller().file()),
             file: None,
             own_server: false,
             play: Arc::new(move |context| Box::pin(play(context))),

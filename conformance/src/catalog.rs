@@ -105,7 +105,11 @@ fn explain_case(case: &Case) -> String {
         crate::report::wrapped(&mut text, "      ", sentence);
     }
     match &case.source {
-        Source::Code => text.push_str("\nThe case is code, in conformance/src/cases.\n"),
+        Source::Code(file) => {
+            // Of a path outside of the workspace, only what is the package's.
+            let file = file.rfind("src").map_or(*file, |at| &file[at..]);
+            let _ = writeln!(text, "\nThe case is code, in conformance/{file}.");
+        }
         Source::Frame(row) => {
             let verdict = if row.valid {
                 "valid"

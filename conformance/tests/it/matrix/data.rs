@@ -173,31 +173,23 @@ impl Matrix {
 
 /// The prints of cases: of a scenario's steps, of a frame, of the file that a case in code stands in.
 pub(super) fn prints(cases: &[Case]) -> BTreeMap<String, String> {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cases");
-    let files: Vec<String> = crate::tidy::rust_files(&src)
-        .iter()
-        .map(|file| fs::read_to_string(file).unwrap())
-        .collect();
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut files: BTreeMap<&str, String> = BTreeMap::new();
     let print_of = |case: &Case| match &case.source {
         Source::Scenario(scenario) => {
             print([serde_json::to_string(&scenario.steps).unwrap().as_str()])
         }
         Source::Frame(row) => print([row.text.as_str()]),
-        Source::Code => {
-            let name = format!("\"{}\"", case.id);
-            let own = files.iter().filter(|file| file.contains(&name));
-            let own: Vec<&str> = own.map(String::as_str).collect();
-            match own.is_empty() {
-                // Its id is put together somewhere.
-                true => print(files.iter().map(String::as_str)),
-                false => print(own),
-            }
+        Source::Code(file) => {
+            let text = files
+                .entry(file)
+                .or_insert_with(|| fs::read_to_string(workspace.join(file)).unwrap());
+            let is_comment = |line: &&str| line.trim_start().starts_with("//");
+            print(text.lines().filter(|line| !is_comment(line)))
         }
     };
-    cases
-        .iter()
-        .map(|case| (case.id.clone(), print_of(case)))
-        .collect()
+    let prints = cases.iter().map(|case| case.id.clone());
+    prints.zip(cases.iter().map(print_of)).collect()
 }
 
 /// Eight digits that change with a text (FNV-1a).
