@@ -6,11 +6,11 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use collab_spec::id::{Integer, Name, ParentId};
-use collab_spec::message::{self, Count, Delete, Insert, Op, RunText};
+use collab_spec::id::{Name, ParentId};
+use collab_spec::message::{Count, Delete, Insert, Op, RunText, State};
 
 use crate::log::{Log, LoggedOp, Snapshot};
-use crate::text::{Span, SpanContent, Text};
+use crate::text::Text;
 use crate::violation::Violation;
 
 /// How many ops are read from the log at a time when a document is rebuilt.
@@ -72,11 +72,7 @@ impl Document {
     pub fn open(log: Box<dyn Log>) -> Self {
         let snapshot = log.latest_snapshot();
         let (mut text, in_text) = match snapshot {
-            Some(Snapshot {
-                server_seq,
-                spans,
-                pending,
-            }) => (Text::from_spans(&spans, &pending), server_seq),
+            Some(Snapshot { server_seq, state }) => (Text::from_state(&state), server_seq),
             None => (Text::new(), 0),
         };
         let mut known = Known::default();
@@ -117,15 +113,12 @@ impl Document {
     /// What a client needs to go on editing at the head, its pending ops of one element each.
     ///
     /// Source: `state.canonical`, `state.pending`, `runs.state-pending`.
-    pub fn state(&self) -> message::State {
-        message::State {
-            elements: self.text.spans().into_iter().map(on_wire).collect(),
-            pending: self.text.pending(),
-        }
+    pub fn state(&self) -> State {
+        self.text.state()
     }
 
     /// As [`Document::state`], with the pending ops joined where they can be.
-    pub fn state_in_runs(&self) -> message::State {
+    pub fn state_in_runs(&self) -> State {
         let mut state = self.state();
         state.pending = joined(state.pending);
         state
@@ -135,8 +128,7 @@ impl Document {
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
             server_seq: self.head(),
-            spans: self.text.spans(),
-            pending: self.text.pending(),
+            state: self.text.state(),
         }
     }
 
@@ -255,16 +247,6 @@ fn check_ids(client_id: &Name, insert: &Insert) -> Result<(), Violation> {
 fn op_at(log: &dyn Log, seq: u64) -> Arc<LoggedOp> {
     let op = log.ops_since(seq - 1, 1).pop();
     op.expect("a seq that was given is in the log")
-}
-
-fn on_wire(Span { id, content }: Span) -> message::Span {
-    match content {
-        SpanContent::Visible(text) => message::Span::Text { id, text },
-        SpanContent::Deleted(count) => message::Span::Deleted {
-            id,
-            deleted: Integer::new(count).expect("fewer than 2^53 elements"),
-        },
-    }
 }
 
 impl Known {

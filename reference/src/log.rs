@@ -7,9 +7,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use collab_spec::id::Name;
-use collab_spec::message::Op;
-
-use crate::text::Span;
+use collab_spec::message::{Op, State};
 
 /// An accepted op, as the log keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,10 +34,8 @@ impl LoggedOp {
 pub struct Snapshot {
     /// The last op that the snapshot holds.
     pub server_seq: u64,
-    /// The elements in document order.
-    pub spans: Vec<Span>,
-    /// The ops that wait for an element.
-    pub pending: Vec<Op>,
+    /// The elements, and the ops that wait for one.
+    pub state: State,
 }
 
 /// All documents, open or not.

@@ -27,31 +27,13 @@ mod leaf;
 mod tree;
 mod waiting;
 
-use collab_spec::id::{ElementId, ParentId};
-use collab_spec::message::{Delete, Insert, Op, RunText};
+use collab_spec::id::{Integer, ParentId};
+use collab_spec::message::{Delete, Insert, Op, RunText, Span, State};
 
 use self::ids::{Id, Replicas};
 use self::leaf::{MOST_ELEMENTS, MOST_TEXT, Run, byte_of};
 use self::tree::Tree;
 use self::waiting::{Early, Waiting};
-
-/// Adjacent elements of one replica with consecutive lamports, all visible or all deleted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Span {
-    /// The first element's id.
-    pub id: ElementId,
-    /// What the span holds.
-    pub content: SpanContent,
-}
-
-/// What a [`Span`] holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SpanContent {
-    /// Visible elements, a character each.
-    Visible(String),
-    /// So many deleted elements.
-    Deleted(u64),
-}
 
 /// A text and all that is needed to go on editing it.
 #[derive(Debug, Default)]
@@ -86,17 +68,17 @@ impl Text {
         Self::default()
     }
 
-    /// A text from its spans in document order and the ops that wait.
-    pub fn from_spans(spans: &[Span], pending: &[Op]) -> Self {
+    /// A text from its state.
+    pub fn from_state(state: &State) -> Self {
         let mut text = Self::new();
-        for span in spans {
-            let mut id = text.replicas.id(&span.id);
+        for span in &state.elements {
+            let mut id = text.replicas.id(span.id());
             let mut add = |elements: u32, deleted, values: &str| {
                 text.append(Run::new(id, elements, deleted), values);
                 id = id.later(elements.into());
             };
-            match &span.content {
-                SpanContent::Visible(values) => {
+            match span {
+                Span::Text { text: values, .. } => {
                     let mut rest = values.as_str();
                     while !rest.is_empty() {
                         let (piece, elements) = first(rest, PIECE);
@@ -104,7 +86,8 @@ impl Text {
                         rest = &rest[piece.len()..];
                     }
                 }
-                &SpanContent::Deleted(mut count) => {
+                Span::Deleted { deleted, .. } => {
+                    let mut count = deleted.value();
                     while count > 0 {
                         let elements = count.min(MOST_ELEMENTS);
                         add(elements as u32, true, "");
@@ -114,7 +97,7 @@ impl Text {
             }
         }
         text.replicas.note(&text.tree.leaves);
-        for op in pending {
+        for op in &state.pending {
             text.integrate(op);
         }
         text
@@ -160,6 +143,16 @@ impl Text {
         text
     }
 
+    /// All that it takes to go on, the pending ops of one element each.
+    ///
+    /// Source: `state.canonical`, `state.pending`, `runs.state-pending`.
+    pub fn state(&self) -> State {
+        State {
+            elements: self.spans(),
+            pending: self.pending(),
+        }
+    }
+
     /// Every element in document order, tombstones included, adjacent ones joined where they can be.
     pub fn spans(&self) -> Vec<Span> {
         let mut spans: Vec<Span> = Vec::new();
@@ -174,17 +167,24 @@ impl Text {
                 };
                 let (text, after) = rest.split_at(end);
                 rest = after;
-                let elements = u64::from(run.elements());
+                let count = |before: Integer| {
+                    let count = before.value() + u64::from(run.elements());
+                    Integer::new(count).expect("fewer than 2^53 elements")
+                };
                 let joins = last.is_some_and(|last| last.goes_on_in(run));
                 last = Some(*run);
-                match spans.last_mut().filter(|_| joins).map(|it| &mut it.content) {
-                    Some(SpanContent::Visible(joined)) => joined.push_str(text),
-                    Some(SpanContent::Deleted(count)) => *count += elements,
-                    None => spans.push(Span {
-                        id: self.replicas.element_id(run.id()),
-                        content: match run.is_deleted() {
-                            true => SpanContent::Deleted(elements),
-                            false => SpanContent::Visible(text.into()),
+                let id = || self.replicas.element_id(run.id());
+                match spans.last_mut().filter(|_| joins) {
+                    Some(Span::Text { text: joined, .. }) => joined.push_str(text),
+                    Some(Span::Deleted { deleted, .. }) => *deleted = count(*deleted),
+                    None => spans.push(match run.is_deleted() {
+                        true => Span::Deleted {
+                            id: id(),
+                            deleted: count(Integer::default()),
+                        },
+                        false => Span::Text {
+                            id: id(),
+                            text: text.into(),
                         },
                     }),
                 }

@@ -245,6 +245,49 @@ pub enum Span {
     },
 }
 
+impl Span {
+    /// The first element's id.
+    pub fn id(&self) -> &ElementId {
+        match self {
+            Self::Text { id, .. } | Self::Deleted { id, .. } => id,
+        }
+    }
+
+    /// The values of elements that are not deleted.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text { text, .. } => Some(text),
+            Self::Deleted { .. } => None,
+        }
+    }
+
+    /// How many elements there are.
+    pub fn elements(&self) -> u64 {
+        match self {
+            Self::Text { text, .. } => text.chars().count() as u64,
+            Self::Deleted { deleted, .. } => deleted.value(),
+        }
+    }
+
+    /// The ids of the elements, up to the greatest that there is: a wrong server may claim any number.
+    pub fn ids(&self) -> impl Iterator<Item = ElementId> {
+        let first = self.id();
+        let lamports = (first.lamport()..).zip(0..self.elements());
+        lamports.map_while(|(lamport, _)| {
+            ElementId::new(Integer::new(lamport)?, first.replica_id().clone())
+        })
+    }
+
+    /// Whether the next span's elements could be this one's as well.
+    ///
+    /// Source: `state.canonical`.
+    pub fn goes_on_in(&self, next: &Self) -> bool {
+        self.text().is_some() == next.text().is_some()
+            && self.id().replica_id() == next.id().replica_id()
+            && self.id().lamport().checked_add(self.elements()) == Some(next.id().lamport())
+    }
+}
+
 /// A span's fields before it is known which kind it is: what the other kind defines is unknown to it.
 #[derive(Deserialize)]
 struct SpanFields<'a> {

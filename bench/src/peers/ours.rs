@@ -1,8 +1,8 @@
 //! The reference's engine, with ops in JSON as they stand in messages, and with the same as runs.
 
-use collab_reference::text::{Span, SpanContent, Text};
-use collab_spec::id::{ElementId, Integer, Name, ParentId};
-use collab_spec::message::{Delete, Op, Span as WireSpan, State};
+use collab_reference::text::Text;
+use collab_spec::id::{ElementId, Name, ParentId};
+use collab_spec::message::{Delete, Op, State};
 
 use super::Peer;
 use crate::trace::{Edit, insert, name};
@@ -109,36 +109,12 @@ impl Peer for Ours {
 
     /// The `state` as it stands in a `resync`.
     fn save(reader: &mut Text) -> Vec<u8> {
-        let elements = reader
-            .spans()
-            .into_iter()
-            .map(|Span { id, content }| match content {
-                SpanContent::Visible(text) => WireSpan::Text { id, text },
-                SpanContent::Deleted(count) => WireSpan::Deleted {
-                    id,
-                    deleted: Integer::new(count).expect("a count"),
-                },
-            });
-        let state: State = State {
-            elements: elements.collect(),
-            pending: reader.pending(),
-        };
-        serde_json::to_vec(&state).expect("it is written")
+        serde_json::to_vec(&reader.state()).expect("it is written")
     }
 
     fn load(bytes: &[u8]) -> Text {
         let state: State = State::from_json(text(bytes)).expect("it was saved");
-        let spans = state.elements.into_iter().map(|span| match span {
-            WireSpan::Text { id, text } => Span {
-                id,
-                content: SpanContent::Visible(text),
-            },
-            WireSpan::Deleted { id, deleted } => Span {
-                id,
-                content: SpanContent::Deleted(deleted.value()),
-            },
-        });
-        Text::from_spans(&spans.collect::<Vec<_>>(), &state.pending)
+        Text::from_state(&state)
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use collab_spec::id::ElementId;
 use collab_spec::message::{Op, Resync, ServerMessage, Span, State};
 use collab_spec::report::Breach;
 
@@ -46,13 +45,8 @@ pub(super) fn form_of(name: &str, event: usize, resync: &Resync) -> Vec<Breach> 
 }
 
 fn not_canonical(name: &str, event: usize, state: &State) -> Option<Breach> {
-    let pair = state.elements.windows(2).find(|pair| {
-        let (first, length, deleted) = facts(&pair[0]);
-        let (second, _, second_deleted) = facts(&pair[1]);
-        deleted == second_deleted
-            && first.replica_id() == second.replica_id()
-            && first.lamport().checked_add(length) == Some(second.lamport())
-    })?;
+    let mut pairs = state.elements.windows(2);
+    let pair = pairs.find(|pair| pair[0].goes_on_in(&pair[1]))?;
     let what = format!("the state that {name} got has adjacent spans that could be one");
     let mut wrong = breach(ids::STATE_CANONICAL, event, what);
     wrong.got = Some(json(&pair));
@@ -60,14 +54,7 @@ fn not_canonical(name: &str, event: usize, state: &State) -> Option<Breach> {
 }
 
 fn another_text(name: &str, event: usize, state: &State, resync: &Resync) -> Option<Breach> {
-    let text: String = state
-        .elements
-        .iter()
-        .filter_map(|span| match span {
-            Span::Text { text, .. } => Some(text.as_str()),
-            Span::Deleted { .. } => None,
-        })
-        .collect();
+    let text: String = state.elements.iter().filter_map(Span::text).collect();
     if text == resync.full_text {
         return None;
     }
@@ -126,26 +113,14 @@ pub(crate) fn compare(name: &str, event: usize, known: &State, got: &State) -> V
     found
 }
 
-/// The first id, the length, and whether the elements are tombstones.
-fn facts(span: &Span) -> (&ElementId, u64, bool) {
-    match span {
-        Span::Text { id, text } => (id, text.chars().count() as u64, false),
-        Span::Deleted { id, deleted } => (id, deleted.value(), true),
-    }
-}
-
 /// One element: lamport, replica, and the value of one that is not deleted.
 type Element<'a> = (u64, &'a str, Option<char>);
 
 /// The elements one by one. Taken as they are asked for: a wrong server may claim any number.
 fn elements(state: &State) -> impl Iterator<Item = Element<'_>> {
     state.elements.iter().flat_map(|span| {
-        let (id, length, _) = facts(span);
-        let mut text = match span {
-            Span::Text { text, .. } => Some(text.chars()),
-            Span::Deleted { .. } => None,
-        };
-        (0..length).map(move |index| {
+        let (id, mut text) = (span.id(), span.text().map(str::chars));
+        (0..span.elements()).map(move |index| {
             let value = text.as_mut().and_then(Iterator::next);
             let lamport = id.lamport().saturating_add(index);
             (lamport, id.replica_id().as_str(), value)

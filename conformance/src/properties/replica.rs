@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use collab_spec::id::{ElementId, Integer, Name, ParentId};
+use collab_spec::id::{ElementId, Name, ParentId};
 use collab_spec::message::{
     Count, Delete, HelloAck, Insert, Op, OpEcho, OpSubmission, Resync, RunText, ServerMessage, Span,
 };
@@ -78,10 +78,8 @@ impl Replica {
     /// The last character that it sees.
     pub(super) fn last_visible(&self) -> Option<ElementId> {
         let state = self.model.state();
-        state.elements.iter().rev().find_map(|span| match span {
-            Span::Text { id, text } => Some(id.later(text.chars().count() as u64 - 1)),
-            Span::Deleted { .. } => None,
-        })
+        let visible = |span: &&Span| span.text().is_some();
+        state.elements.iter().rev().find(visible)?.ids().last()
     }
 
     pub(super) fn model(&self) -> &Model {
@@ -213,18 +211,10 @@ impl Replica {
 
     fn know(&mut self, state: &collab_spec::message::State) {
         for span in &state.elements {
-            let (id, length, deleted) = match span {
-                Span::Text { id, text } => (id, text.chars().count() as u64, false),
-                Span::Deleted { id, deleted } => (id, deleted.value(), true),
-            };
             // A wrong server may claim any number of elements.
-            let ids = (0..length.min(100_000)).map_while(|at| {
-                let lamport = Integer::new(id.lamport() + at)?;
-                ElementId::new(lamport, id.replica_id().clone())
-            });
-            for id in ids {
+            for id in span.ids().take(100_000) {
                 self.clock = self.clock.max(id.lamport());
-                if deleted {
+                if span.text().is_none() {
                     self.tombstones.insert(id.clone());
                 }
                 self.known.insert(id);

@@ -146,7 +146,7 @@ fn the_rules_of_submission() {
         }
     }
     assert_eq!(document.text(), "!wxb");
-    assert!(document.snapshot().pending.is_empty());
+    assert!(document.snapshot().state.pending.is_empty());
 }
 
 #[test]

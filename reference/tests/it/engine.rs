@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use collab_reference::text::{Span, SpanContent, Text};
-use collab_spec::id::{ElementId, ParentId};
-use collab_spec::message::Op;
+use collab_reference::text::Text;
+use collab_spec::id::{ElementId, Integer, ParentId};
+use collab_spec::message::{Op, Span, State};
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{RngExt, SeedableRng};
@@ -190,12 +190,10 @@ fn shown(op: &Op) -> String {
 
 fn elements(spans: &[Span]) -> Vec<(ElementId, Option<char>)> {
     let of = |span: &Span| -> Vec<_> {
-        let values: Vec<_> = match &span.content {
-            SpanContent::Visible(text) => text.chars().map(Some).collect(),
-            SpanContent::Deleted(count) => vec![None; *count as usize],
-        };
-        let ids = (0..).map(|at| span.id.later(at));
-        ids.zip(values).collect()
+        let mut values = span.text().map(str::chars);
+        let ids = span.ids();
+        ids.map(|id| (id, values.as_mut().and_then(Iterator::next)))
+            .collect()
     };
     spans.iter().flat_map(of).collect()
 }
@@ -232,7 +230,7 @@ fn play(seed: u64, shape: Shape, length: usize, checks: usize) -> usize {
         }
         // From here on with a text that was rebuilt.
         if at == ops.len() / 3 && seed.is_multiple_of(3) {
-            let rebuilt = Text::from_spans(&text.spans(), &text.pending());
+            let rebuilt = Text::from_state(&text.state());
             rebuilt.check_invariants();
             assert_eq!(rebuilt.spans(), text.spans());
             text = rebuilt;
@@ -282,7 +280,10 @@ fn an_empty_text() {
         (text.text(), text.spans(), text.pending()),
         (String::new(), vec![], vec![])
     );
-    let rebuilt = Text::from_spans(&[], &[run((3, "B"), (4, "A"), "xy")]);
+    let rebuilt = Text::from_state(&State {
+        elements: Vec::new(),
+        pending: vec![run((3, "B"), (4, "A"), "xy")],
+    });
     rebuilt.check_invariants();
     assert_eq!(
         rebuilt.pending(),
@@ -293,13 +294,16 @@ fn an_empty_text() {
 /// A deleted run may be longer than memory has elements.
 #[test]
 fn a_tombstone_of_any_length() {
-    let span = Span {
-        id: id(1, "A"),
-        content: SpanContent::Deleted(1 << 40),
+    let state = State {
+        elements: vec![Span::Deleted {
+            id: id(1, "A"),
+            deleted: Integer::new(1 << 40).unwrap(),
+        }],
+        pending: Vec::new(),
     };
-    let mut text = Text::from_spans(std::slice::from_ref(&span), &[]);
+    let mut text = Text::from_state(&state);
     text.check_invariants();
-    assert_eq!(text.spans(), [span]);
+    assert_eq!(text.state(), state);
     text.integrate(&run((1 << 39, "A"), (1 << 41, "B"), "middle"));
     text.check_invariants();
     assert_eq!((text.text().as_str(), text.spans().len()), ("middle", 3));

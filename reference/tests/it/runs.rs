@@ -147,7 +147,7 @@ proptest! {
             }
         }
         prop_assert_eq!(document.text(), singles.text());
-        prop_assert_eq!(document.snapshot().spans, singles.spans());
+        prop_assert_eq!(document.snapshot().state.elements, singles.spans());
         prop_assert_eq!(document.state().pending, singles.pending());
         let joined = document.state_in_runs().pending;
         let apart: Vec<Op> = joined.iter().flat_map(Op::singles).collect();

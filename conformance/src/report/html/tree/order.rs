@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use collab_spec::id::{ElementId, ParentId};
-use collab_spec::message::{Resync, Span};
+use collab_spec::message::Resync;
 
 use super::Node;
 
@@ -21,13 +21,8 @@ pub(super) fn of(nodes: &[Node], resync: &Resync) -> Option<Vec<ElementId>> {
 /// The order where the server has sent the elements themselves.
 fn by_state(nodes: &[Node], resync: &Resync) -> Option<Vec<ElementId>> {
     let spans = resync.state.as_ref()?.elements.iter();
-    let ids = spans.flat_map(|span| match span {
-        Span::Text { id, text } => {
-            let ids = (0..).zip(text.chars()).take(nodes.len());
-            ids.map(|(at, _)| id.later(at)).collect()
-        }
-        Span::Deleted { .. } => Vec::new(),
-    });
+    let visible = spans.filter(|span| span.text().is_some());
+    let ids = visible.flat_map(|span| span.ids());
     Some(ids.take(nodes.len()).collect())
 }
 
