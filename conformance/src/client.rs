@@ -4,7 +4,11 @@
 //! Deliberately absent: a CRDT. What a text must be, the case says or `model` works out.
 
 mod expect;
+mod hello;
 mod unread;
+
+pub use hello::Ask;
+use hello::Sync;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,10 +16,9 @@ use std::time::Duration;
 
 use collab_spec::id::{ElementId, Integer, Name, ParentId};
 use collab_spec::message::{
-    ClientMessage, Count, Delete, Hello, HelloAck, Insert, Limits, Op, OpSubmission,
-    PresenceSnapshot, Resync, RunText, ServerMessage, State,
+    ClientMessage, Count, Delete, HelloAck, Insert, Limits, Op, OpSubmission, PresenceSnapshot,
+    Resync, RunText, ServerMessage, State,
 };
-use collab_spec::profile::Profile;
 use serde_json::{Value, json};
 
 use crate::context::{Context, InVain};
@@ -23,6 +26,9 @@ use crate::ids;
 use crate::outcome::{Failure, Outcome};
 use crate::trace::{Received, What};
 use crate::wire::{Arrival, Inbox, Incoming, Outgoing, Wire};
+
+/// More bytes than stand around the value of an op that a case makes: its ids and names are short.
+const AROUND_A_VALUE: u64 = 400;
 
 /// A message that came, with its place in the trace.
 #[derive(Clone, Debug)]
@@ -58,46 +64,9 @@ pub struct Client {
     snapshot: Option<PresenceSnapshot>,
     last: Option<String>,
     ended: Option<Incoming>,
+    sync: Sync,
     /// What came while a ping waited for its pong.
     kept: VecDeque<Incoming>,
-}
-
-/// What a `hello` asks for beside the document: `Ask::of(&[…]).seen(l).epoch(e)`.
-#[derive(Clone, Debug, Default)]
-pub struct Ask {
-    last_seen: u64,
-    profiles: Vec<Profile>,
-    epoch: Option<String>,
-}
-
-impl Ask {
-    /// These profiles, and nothing seen.
-    pub fn of(profiles: &[Profile]) -> Self {
-        Self {
-            profiles: profiles.to_vec(),
-            ..Self::default()
-        }
-    }
-
-    /// With a `last_seen_server_seq`.
-    #[must_use]
-    pub fn seen(self, last_seen: u64) -> Self {
-        Self { last_seen, ..self }
-    }
-
-    /// With an epoch.
-    #[must_use]
-    pub fn epoch(self, epoch: &str) -> Self {
-        Self {
-            epoch: Some(epoch.to_owned()),
-            ..self
-        }
-    }
-
-    /// Whether a profile is asked for.
-    pub fn has(&self, profile: Profile) -> bool {
-        self.profiles.contains(&profile)
-    }
 }
 
 /// How long the server may take to end TCP after the closing handshake, before we do.
@@ -159,6 +128,7 @@ impl Client {
             snapshot: None,
             last: None,
             ended: None,
+            sync: Sync::default(),
             kept: VecDeque::new(),
         }
     }
@@ -240,6 +210,20 @@ impl Client {
             let what = format!("the ack of {} has no limits", self.name);
             Failure::breach(ids::RUNS_LIMITS, what)
         })
+    }
+
+    /// How many characters, of so many bytes each, an op of the client may insert: the two limits hold at once
+    /// (`runs.takes-max-run`).
+    ///
+    /// Errors: as [`Client::limits`].
+    pub fn longest_run(&self, bytes: u64) -> Outcome<u64> {
+        let limits = self.limits()?;
+        let fits = limits
+            .max_message_bytes
+            .value()
+            .saturating_sub(AROUND_A_VALUE)
+            / bytes;
+        Ok(limits.max_run.value().min(fits))
     }
 
     /// The state of the last resync.
@@ -348,37 +332,6 @@ impl Client {
     }
 
     // Sending. What is sent is queued; the order stays; nothing waits. See `flush`.
-
-    /// Says `hello`; `last_seen` is left out where there is none.
-    pub fn hello(&mut self, doc_id: &str, client_id: &str, last_seen: Option<u64>) {
-        let hello = Hello {
-            doc_id: named(doc_id),
-            client_id: named(client_id),
-            last_seen_server_seq: Integer::new(last_seen.unwrap_or(0))
-                .expect("a case's seqs are at most 2^53-1"),
-            capabilities: None,
-            epoch: None,
-        };
-        let mut frame =
-            serde_json::to_value(ClientMessage::<Op>::Hello(hello)).expect("a message is JSON");
-        if last_seen.is_none()
-            && let Some(fields) = frame.as_object_mut()
-        {
-            fields.shift_remove("last_seen_server_seq");
-        }
-        self.send_json(&frame);
-    }
-
-    /// Says `hello` and asks for profiles, in this order.
-    pub fn hello_asking(&mut self, doc_id: &str, client_id: &str, ask: &Ask) {
-        let names: Vec<&str> = ask.profiles.iter().map(|profile| profile.name()).collect();
-        let mut frame = json!({"type": "hello", "doc_id": doc_id, "client_id": client_id,
-            "last_seen_server_seq": ask.last_seen, "capabilities": names});
-        if let Some(epoch) = &ask.epoch {
-            frame["epoch"] = json!(epoch);
-        }
-        self.send_json(&frame);
-    }
 
     /// A `presence_update` of this connection's client, as a JSON frame.
     pub fn presence(&self, state: &Value) -> Value {
@@ -506,23 +459,6 @@ impl Client {
             What::NotSent(why) if event.connection == own => Some(why),
             _ => None,
         })
-    }
-
-    fn note_hello(&mut self, text: &str) {
-        if !text.contains("hello") {
-            return;
-        }
-        // A wrong hello counts as far as it goes: the player must know whom a barrier speaks for.
-        let Ok(frame) = serde_json::from_str::<Value>(text) else {
-            return;
-        };
-        if frame["type"] == "hello"
-            && let (Some(doc_id), Some(client_id)) =
-                (frame["doc_id"].as_str(), frame["client_id"].as_str())
-        {
-            self.doc_id = doc_id.to_owned();
-            self.client_id = client_id.to_owned();
-        }
     }
 
     /// The sending half of a barrier.

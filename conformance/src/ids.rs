@@ -80,6 +80,8 @@ ids! {
     SYNC_ZERO = "sync.zero";
     /// A replay is exactly the missed echoes.
     SYNC_REPLAY_EXACT = "sync.replay-exact";
+    /// Up to 1,000 missed ops are replayed.
+    SYNC_REPLAY_KEPT = "sync.replay-kept";
     /// One sync, whole.
     SYNC_REPLAY_OR_RESYNC = "sync.replay-or-resync";
     /// L = H.

@@ -42,6 +42,13 @@ struct Element {
     deleted: bool,
 }
 
+/// The most elements of an op (`runs.limits`).
+const MOST_RUN: u64 = 65_536;
+
+/// The most elements that are taken in of a state: a wrong server may claim any number, and no case that goes
+/// on from one makes as many. That such a server is wrong, the monitors say.
+const MOST_SEEDED: usize = 1 << 17;
+
 impl Model {
     /// An empty document.
     pub fn new() -> Self {
@@ -78,7 +85,8 @@ impl Model {
         let mut model = Self::new();
         // The elements before the next one whose ids are smaller than all that followed them.
         let mut smaller: Vec<ElementId> = Vec::new();
-        for (id, value) in state.elements.iter().flat_map(elements_of) {
+        let elements = state.elements.iter().flat_map(elements_of);
+        for (id, value) in elements.take(MOST_SEEDED) {
             while smaller
                 .last()
                 .is_some_and(|before| order(before) > order(&id))
@@ -220,7 +228,8 @@ fn one_by_one(op: &Op) -> Vec<Op> {
         ElementId::new(lamport, first.replica_id().clone())
     };
     match op {
-        Op::Del(delete) => (0..delete.count.value())
+        // No op is longer; where a wrong server says so, the monitors tell.
+        Op::Del(delete) => (0..delete.count.value().min(MOST_RUN))
             .map_while(|at| id_at(&delete.id, at))
             .map(|id| Op::Del(Delete::one(id)))
             .collect(),
@@ -252,16 +261,11 @@ fn order(id: &ElementId) -> (u64, &str) {
     (id.lamport(), id.replica_id().as_str())
 }
 
-/// The most elements of a span that are taken in: a wrong server may claim any number, and no case makes as
-/// many.
-const MOST_OF_A_SPAN: usize = 1 << 20;
-
 /// The elements of a span, a tombstone without a value.
-fn elements_of(span: &Span) -> Vec<(ElementId, Option<char>)> {
+fn elements_of(span: &Span) -> impl Iterator<Item = (ElementId, Option<char>)> {
     let mut values = span.text().map(str::chars);
-    let ids = span.ids().take(MOST_OF_A_SPAN);
-    ids.map(|id| (id, values.as_mut().and_then(Iterator::next)))
-        .collect()
+    let ids = span.ids();
+    ids.map(move |id| (id, values.as_mut().and_then(Iterator::next)))
 }
 
 /// Whether two adjacent elements belong into one span.

@@ -171,7 +171,7 @@ impl Matching {
                 self.bindings.insert(name.to_owned(), value.clone());
             }
             (Some(Special::Var(name)), Some(value)) => match self.bindings.get(name) {
-                Some(bound) if bound == value => {}
+                Some(bound) if same(bound, value) => {}
                 Some(bound) => {
                     let expected = format!("{} (${name})", shown(bound));
                     self.miss(path, expected, Some(value));
@@ -198,7 +198,7 @@ impl Matching {
                     self.visit(pattern, Some(value), format!("{path}/{index}"));
                 }
             }
-            (pattern, value) if pattern == value => {}
+            (pattern, value) if same(pattern, value) => {}
             _ => self.miss(path, wanted(pattern), Some(value)),
         }
     }
@@ -248,6 +248,16 @@ mod tests {
         assert_eq!(
             mismatches(json!({"a":{"b":[1,2]},"c":3}), json!({"a":{"b":[1,4]}})),
             ["/a/b/1 is 4, not 2", "/c is missing, not 3"]
+        );
+    }
+
+    #[test]
+    fn numbers_may_be_written_in_another_way() {
+        let written = serde_json::from_str(r#"{"a":[1.0,-0.5e0,1E2]}"#).unwrap();
+        assert!(mismatches(json!({"a":[1,-0.5,100]}), written).is_empty());
+        assert_eq!(
+            mismatches(json!({"a":1}), json!({"a":1.5})),
+            ["/a is 1.5, not 1"]
         );
     }
 

@@ -115,7 +115,7 @@ pub enum Outgoing {
     Ping(Vec<u8>),
     /// A pong that nobody asked for.
     Pong(Vec<u8>),
-    /// A close frame.
+    /// A close frame; 1005 stands for one without a code.
     Close(u16),
 }
 

@@ -27,7 +27,7 @@ pub(super) fn cases() -> Vec<Case> {
         ),
         Case::code(
             "close/codes-of-clients",
-            "whatever code a client closes with, the server answers its close frame",
+            "whatever code a client closes with, or none, the server answers its close frame",
             &[ids::CLOSE_CLIENT_CLOSE],
             codes_of_clients,
         ),
@@ -100,7 +100,8 @@ async fn first_hellos_at_once(context: Context) -> Outcome {
 }
 
 async fn codes_of_clients(context: Context) -> Outcome {
-    for code in [1001, 3000, 4999] {
+    // 1005 stands for none.
+    for code in [1001, 3000, 4999, 1005] {
         let mut anna = context.join(&format!("anna-{code}")).await?;
         anna.send_close(code);
         anna.expect_close(&[code, 1000, 1001, 1005], ids::CLOSE_CLIENT_CLOSE)
@@ -126,7 +127,7 @@ async fn paste(anna: &mut Client, length: usize) -> Outcome {
 
 async fn frames_of_64k(context: Context) -> Outcome {
     let mut anna = context.join_asking("anna", RUNS).await?;
-    let most = anna.limits()?.max_run.value() as usize;
+    let most = anna.longest_run(1)? as usize;
     let mut length = 0;
     while length < 65_000 {
         let next = most.min(65_000 - length);

@@ -102,6 +102,11 @@ pub(super) async fn expect_text(
     if got == text {
         return Ok(late);
     }
+    Err(another_text(requirement, "the text", text, got).at(late.synced_at()))
+}
+
+/// That a text is another than it should be, and from where on.
+pub(super) fn another_text(requirement: &str, what: &str, text: &str, got: &str) -> Failure {
     let at = got
         .chars()
         .zip(text.chars())
@@ -111,19 +116,15 @@ pub(super) async fn expect_text(
         let from = at.saturating_sub(10);
         text.chars().skip(from).take(40).collect()
     };
-    Err(Failure::breach(
-        requirement,
-        format!("the text is another from character {at} on"),
-    )
-    .expected(format!(
-        "{} characters, here {:?}",
-        text.chars().count(),
-        excerpt(text)
-    ))
-    .got(format!(
-        "{} characters, here {:?}",
-        got.chars().count(),
-        excerpt(got)
-    ))
-    .at(late.synced_at()))
+    let shown = |text: &str| {
+        format!(
+            "{} characters, here {:?}",
+            text.chars().count(),
+            excerpt(text)
+        )
+    };
+    let words = format!("{what} is another from character {at} on");
+    Failure::breach(requirement, words)
+        .expected(shown(text))
+        .got(shown(got))
 }

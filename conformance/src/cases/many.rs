@@ -151,9 +151,10 @@ async fn documents_300(context: Context) -> Outcome {
 async fn longest_deleted_before(context: Context) -> Outcome {
     let mut anna = context.join_asking("anna", RUNS).await?;
     let mut bo = context.join_asking("bo", RUNS).await?;
-    let max_run = anna.limits()?.max_run.value();
-    let paste = anna.insert_run(&ROOT, &letters(max_run as usize));
-    let delete = bo.delete_run(paste.op.id(), max_run);
+    // Each may have limits of its own.
+    let longest = anna.longest_run(1)?.min(bo.limits()?.max_run.value());
+    let paste = anna.insert_run(&ROOT, &letters(longest as usize));
+    let delete = bo.delete_run(paste.op.id(), longest);
     bo.submit(&delete);
     bo.expect_echo(&delete, "runs.pending").await?;
     anna.expect_echo(&delete, "runs.pending").await?;
@@ -162,10 +163,10 @@ async fn longest_deleted_before(context: Context) -> Outcome {
     let first = element(paste.op.last_lamport(), "anna");
     let mut last = first.clone();
     while last.lamport() <= paste.op.id().lamport() + LONGEST_SPAN {
-        let values = letters(max_run as usize);
+        let values = letters(longest as usize);
         let next = anna.insert_run_at(last.lamport() + 1, &ParentId::Element(last), &values);
         last = element(next.op.last_lamport(), "anna");
-        let delete = anna.delete_run(next.op.id(), max_run);
+        let delete = anna.delete_run(next.op.id(), longest);
         anna.submit_all([&next, &delete]);
         anna.expect_echoes_of([&next, &delete], ids::SEQ_FAN_OUT)
             .await?;
@@ -226,10 +227,7 @@ async fn state_of_a_long_text(context: Context) -> Outcome {
     // Four bytes each.
     const LENGTH: u64 = 270_000;
     let mut anna = context.join_asking("anna", RUNS).await?;
-    let limits = anna.limits()?;
-    let around_it = 400;
-    let fits = (limits.max_message_bytes.value() - around_it) / 4;
-    let piece = limits.max_run.value().min(fits);
+    let piece = anna.longest_run(4)?;
     let (mut parent, mut length) = (ROOT, 0);
     while length < LENGTH {
         let paste = anna.insert_run(&parent, &"😀".repeat(piece as usize));

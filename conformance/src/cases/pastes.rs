@@ -60,6 +60,19 @@ pub(super) fn cases() -> Vec<Case> {
         )
         .weight(Weight::Slow),
         Case::code(
+            "runs/seqs-beyond-a-million",
+            "behind a million seqs they are as dense as before, and ops that are sent again get theirs",
+            &[ids::SEQ_DENSE, ids::SUBMIT_ANSWER, ids::RUNS_SEQS],
+            seqs_beyond_a_million,
+        )
+        .weight(Weight::Heavy),
+        Case::code(
+            "runs/two-units-at-every-boundary",
+            "characters of two UTF-16 units come through, wherever a buffer of 4,096 units may end",
+            &[ids::RESYNC_TEXT, ids::RUNS_INS, "text.verbatim"],
+            two_units_at_every_boundary,
+        ),
+        Case::code(
             "runs/paste-while-paused",
             "the single echoes of one op are no reason to close a client that pauses",
             &["slow.floor", ids::RUNS_SPLIT],
@@ -91,8 +104,9 @@ async fn max_run_taken(context: Context) -> Outcome {
     let mut anna = context.join_asking("anna", RUNS).await?;
     let mut bo = context.join_asking("bo", RUNS).await?;
     let max_run = anna.limits()?.max_run.value();
-    let paste = anna.insert_run(&ROOT, &letters(max_run as usize));
-    let delete = anna.delete_run(&paste.op.id().later(1), max_run - 2);
+    let pasted = anna.longest_run(1)?;
+    let paste = anna.insert_run(&ROOT, &letters(pasted as usize));
+    let delete = anna.delete_run(&paste.op.id().later(1), pasted - 2);
     // One element more than there are: the last waits.
     let over = anna.delete_run(&paste.op.id().later(1), max_run);
     let history = [paste, delete, over];
@@ -107,11 +121,7 @@ async fn max_run_taken(context: Context) -> Outcome {
 
 async fn max_run_astral(context: Context) -> Outcome {
     let mut anna = context.join_asking("anna", RUNS).await?;
-    let limits = anna.limits()?;
-    let frame_bytes = 400;
-    let fits = (limits.max_message_bytes.value() - frame_bytes) / 4;
-    let count = limits.max_run.value().min(fits) as usize;
-    let values = "😀".repeat(count);
+    let values = "😀".repeat(anna.longest_run(4)? as usize);
     let paste = anna.insert_run(&ROOT, &values);
     anna.submit(&paste);
     let paste = [paste];
@@ -158,8 +168,8 @@ async fn max_message(context: Context) -> Outcome {
 async fn paste_seen_one_by_one(context: Context) -> Outcome {
     let mut anna = context.join_asking("anna", RUNS).await?;
     let mut bo = context.join("bo").await?;
-    let max_run = anna.limits()?.max_run.value();
-    let paste = anna.insert_run(&ROOT, &letters(max_run as usize));
+    let pasted = anna.longest_run(1)?;
+    let paste = anna.insert_run(&ROOT, &letters(pasted as usize));
     let behind = anna.insert(&under(&paste), '.');
     let history = [paste, behind];
     anna.submit_all(&history);
@@ -173,6 +183,54 @@ async fn paste_seen_one_by_one(context: Context) -> Outcome {
     bo.barrier(&mut [&mut anna], ids::RUNS_SPLIT).await
 }
 
+async fn seqs_beyond_a_million(context: Context) -> Outcome {
+    let mut anna = context.join_asking("anna", RUNS).await?;
+    let count = anna.longest_run(1)?;
+    let mut history = vec![anna.insert_run(&ROOT, &letters(count as usize))];
+    let first = history[0].op.id().clone();
+    // What is deleted already takes seqs all the same, and costs nobody anything.
+    let deletes = (1 << 20) / count + 1;
+    history.extend((0..deletes).map(|_| anna.delete_run(&first, count)));
+    history.push(anna.insert_run(&ROOT, "end"));
+    history.push(anna.delete_run(&first, 1));
+    anna.submit_all(&history);
+    let due = due(&history, 0, View::Whole);
+    expect_due(&mut anna, &due, ids::SEQ_DENSE).await?;
+    let last = due.len() - 1;
+    for again in [1, last / 2, last - 1, last] {
+        anna.submit(&history[again]);
+        expect_due(&mut anna, &due[again..=again], ids::SUBMIT_ANSWER).await?;
+    }
+    anna.barrier(&mut [], ids::SEQ_DENSE).await?;
+    expect_text(&context, "end", ids::RESYNC_TEXT).await?;
+    Ok(())
+}
+
+async fn two_units_at_every_boundary(context: Context) -> Outcome {
+    const UNITS: usize = 140_000;
+    const BUFFER: usize = 4_096;
+    let mut anna = context.join_asking("anna", RUNS).await?;
+    let (mut values, mut units) = (Vec::new(), 0);
+    let mut letters = ('a'..='z').cycle();
+    while units < UNITS {
+        let value = match units % BUFFER {
+            last if last == BUFFER - 1 => '😀',
+            _ => letters.next().unwrap_or('a'),
+        };
+        units += value.len_utf16();
+        values.push(value);
+    }
+    let mut history = Vec::new();
+    for piece in values.chunks(anna.longest_run(2)? as usize) {
+        let parent = history.last().map_or(ROOT, under);
+        history.push(anna.insert_run(&parent, &String::from_iter(piece)));
+    }
+    anna.submit_all(&history);
+    expect_due(&mut anna, &due(&history, 0, View::Whole), ids::RUNS_INS).await?;
+    expect_text(&context, &String::from_iter(values), ids::RESYNC_TEXT).await?;
+    Ok(())
+}
+
 /// As much as a server must keep for a client that does not read, though its single echoes are more.
 async fn paste_while_paused(context: Context) -> Outcome {
     let mut anna = context.join_asking("anna", RUNS).await?;
@@ -180,7 +238,7 @@ async fn paste_while_paused(context: Context) -> Outcome {
     pausing.hello(context.doc_id(), "pausing", None);
     pausing.expect_joined().await?;
     pausing.stop_reading();
-    let max_run = anna.limits()?.max_run.value().min(16_384);
+    let max_run = anna.longest_run(1)?.min(16_384);
     let mut history = Vec::new();
     for _ in 0..6 {
         let parent = history.last().map_or(ROOT, under);
@@ -202,12 +260,12 @@ async fn paste_while_paused(context: Context) -> Outcome {
 async fn long_document(context: Context) -> Outcome {
     const LENGTH: usize = 250_000;
     let mut anna = context.join_asking("anna", RUNS).await?;
-    let max_run = anna.limits()?.max_run.value() as usize;
+    let most = anna.longest_run(1)? as usize;
     let text = letters(LENGTH);
     let mut history = Vec::new();
-    for at in (0..LENGTH).step_by(max_run) {
+    for at in (0..LENGTH).step_by(most) {
         let parent = history.last().map_or(ROOT, under);
-        let values = &text[at..(at + max_run).min(LENGTH)];
+        let values = &text[at..(at + most).min(LENGTH)];
         history.push(anna.insert_run(&parent, values));
     }
     // One after the other, so that a server of one thread gets to its other clients.

@@ -54,6 +54,12 @@ pub(super) fn cases() -> Vec<Case> {
             at_head_over_and_over,
         ),
         Case::code(
+            "resume/epoch-in-other-case",
+            "an epoch whose letters are large for small is another",
+            &[ids::RESUME_OTHER_EPOCH, "transport.names-exact"],
+            epoch_in_other_case,
+        ),
+        Case::code(
             "resume/lost-in-flight",
             "a client whose connection broke in mid-typing resends what it has not seen, and all is there once",
             &[ids::RESUME_REPLAY, ids::SUBMIT_RESEND, "session.vanished"],
@@ -233,6 +239,29 @@ async fn at_head_over_and_over(context: Context) -> Outcome {
         bo.abandon().await;
     }
     expect_text(&context, &(letters(3) + &"a".repeat(50)), ids::RESYNC_TEXT).await?;
+    Ok(())
+}
+
+/// Of an epoch without letters this says nothing.
+async fn epoch_in_other_case(context: Context) -> Outcome {
+    typed_history(&context, 3).await?;
+    let epoch = context.join_asking("first", RESUME).await?.epoch()?;
+    let turned = |letter: char| match letter.is_ascii_lowercase() {
+        true => letter.to_ascii_uppercase(),
+        false => letter.to_ascii_lowercase(),
+    };
+    let other: String = epoch.chars().map(turned).collect();
+    if other == epoch {
+        return Ok(());
+    }
+    for seen in [1, 3] {
+        let ask = Ask::of(RESUME).seen(seen).epoch(&other);
+        let mut bo = context.connect(&format!("bo-{seen}")).await?;
+        bo.hello_asking(context.doc_id(), "bo", &ask);
+        bo.expect_ack().await?;
+        announces(&bo, SyncKind::Resync, ids::RESUME_OTHER_EPOCH)?;
+        bo.expect_resync(ids::RESUME_OTHER_EPOCH).await?;
+    }
     Ok(())
 }
 

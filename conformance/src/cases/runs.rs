@@ -14,7 +14,7 @@ use crate::numbers::Numbers;
 use crate::outcome::{Failure, Outcome};
 use crate::validate::shortened;
 
-use super::follow::{expect_text, letters};
+use super::follow::{another_text, expect_text, letters};
 use super::state::compare;
 use super::submit::expect_confirmed;
 
@@ -30,14 +30,18 @@ pub(super) fn cases() -> Vec<Case> {
                 ids::RUNS_REPLAY_INSIDE,
                 ids::RUNS_SPLIT,
                 ids::SYNC_REPLAY_EXACT,
-                "sync.replay-kept",
+                ids::SYNC_REPLAY_KEPT,
             ],
             every_last_seen,
         ),
         Case::code(
             "runs/replay-from-inside-a-paste",
             "a replay begins inside an op of 1,024 elements, for clients with runs and without",
-            &[ids::RUNS_REPLAY_INSIDE, ids::RUNS_SPLIT, "sync.replay-kept"],
+            &[
+                ids::RUNS_REPLAY_INSIDE,
+                ids::RUNS_SPLIT,
+                ids::SYNC_REPLAY_KEPT,
+            ],
             replay_inside_a_paste,
         ),
         Case::code(
@@ -145,6 +149,16 @@ pub(super) async fn expect_due(
         let message = client.next_message(&awaited, requirement).await?;
         let right = matches!(&message.message, ServerMessage::OpEcho(echo)
             if echo.server_seq.value() == *seq && is_of(echo, submission));
+        if let ServerMessage::OpEcho(echo) = &message.message
+            && echo.client_msg_id == submission.client_msg_id
+            && let (Op::Ins(sent), Op::Ins(got)) = (&submission.op, &echo.op)
+            && (&sent.id, sent.value.elements()) == (&got.id, got.value.elements())
+            && sent.value != got.value
+        {
+            let what = format!("the value in {awaited}");
+            let (sent, got) = (sent.value.as_str(), got.value.as_str());
+            return Err(another_text(ids::ECHO_FAITHFUL, &what, sent, got).at(message.event));
+        }
         if !right {
             let expected = echo_pattern(submission, Some(*seq)).to_string();
             let what = format!("the next message of {} is not {awaited}", client.name());
@@ -225,7 +239,7 @@ async fn replayed(
         }
         ServerMessage::Resync(_) => {
             let what = format!("{} is resynced where so few ops are missed", client.name());
-            Err(Failure::breach("sync.replay-kept", what).at(message.event))
+            Err(Failure::breach(ids::SYNC_REPLAY_KEPT, what).at(message.event))
         }
         _ => {
             let expected = echo_pattern(first, Some(*seq)).to_string();

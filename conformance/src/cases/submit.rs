@@ -1,9 +1,9 @@
 //! Resending after a lost connection, in bulk.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use collab_spec::id::{ElementId, Name};
-use collab_spec::message::{Op, OpSubmission, ServerMessage};
+use collab_spec::message::{Op, OpEcho, OpSubmission, ServerMessage};
 
 use crate::case::{Case, Weight};
 use crate::client::{Client, ROOT};
@@ -121,11 +121,12 @@ async fn resend_after_lost_connection(context: Context) -> Outcome {
 }
 
 /// Takes messages until each of the ops has been confirmed by an echo, in whatever order: answers
-/// stand outside the order of echoes (`submit.answer-order`).
+/// stand outside the order of echoes (`submit.answer-order`). Gives those echoes.
 pub(super) async fn expect_confirmed<'a>(
     client: &mut Client,
     submissions: impl IntoIterator<Item = &'a OpSubmission>,
-) -> Outcome {
+) -> Outcome<Vec<OpEcho>> {
+    let mut echoes = Vec::new();
     let mut missing: BTreeSet<&Name> = submissions
         .into_iter()
         .map(|submission| &submission.client_msg_id)
@@ -133,11 +134,13 @@ pub(super) async fn expect_confirmed<'a>(
     while let Some(first) = missing.first() {
         let awaited = format!("an echo of {first} and of {} more", missing.len() - 1);
         let message = client.next_message(&awaited, ids::SUBMIT_ANSWER).await?;
-        if let ServerMessage::OpEcho(echo) = message.message {
-            missing.remove(&echo.client_msg_id);
+        if let ServerMessage::OpEcho(echo) = message.message
+            && missing.remove(&echo.client_msg_id)
+        {
+            echoes.push(echo);
         }
     }
-    Ok(())
+    Ok(echoes)
 }
 
 async fn resend_whole_history(context: Context) -> Outcome {
@@ -148,16 +151,19 @@ async fn resend_whole_history(context: Context) -> Outcome {
         .join_as("anna-again", context.doc_id(), "anna")
         .await?;
     anna.submit_all(&history);
-    let answers = anna.expect_echoes_of(&history, ids::SUBMIT_ANSWER).await?;
-    for (index, answer) in answers.iter().enumerate() {
-        let original = index as u64 + 1;
+    let answers = expect_confirmed(&mut anna, &history).await?;
+    let names = history.iter().map(|submission| &submission.client_msg_id);
+    let originals: BTreeMap<&Name, u64> = names.zip(1..).collect();
+    for answer in answers {
+        let original = originals[&answer.client_msg_id];
         if answer.server_seq.value() != original {
-            return Err(Failure::breach(
-                ids::SUBMIT_ANSWER,
-                "an answer carries another seq than the original",
-            )
-            .expected(original.to_string())
-            .got(answer.server_seq.value().to_string()));
+            let what = format!(
+                "the answer to {} carries another seq than the original",
+                answer.client_msg_id
+            );
+            return Err(Failure::breach(ids::SUBMIT_ANSWER, what)
+                .expected(original.to_string())
+                .got(answer.server_seq.value().to_string()));
         }
     }
     witness

@@ -63,7 +63,7 @@ pub(super) fn cases() -> Vec<Case> {
 
 fn replay_of(missed: usize) -> Case {
     let kept = if missed <= REPLAY_KEPT {
-        "sync.replay-kept"
+        ids::SYNC_REPLAY_KEPT
     } else {
         "sync.replay-or-resync"
     };
@@ -92,7 +92,7 @@ async fn replay(context: Context, missed: usize) -> Outcome {
     anna.expect_echoes_of(live, ids::SEQ_FAN_OUT).await?;
     if sync == Sync::Resync && missed <= REPLAY_KEPT {
         return Err(Failure::breach(
-            "sync.replay-kept",
+            ids::SYNC_REPLAY_KEPT,
             format!("{missed} missed ops brought a resync"),
         )
         .expected("a replay")

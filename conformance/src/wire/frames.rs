@@ -3,7 +3,7 @@
 use tokio_tungstenite::tungstenite::Bytes;
 use tokio_tungstenite::tungstenite::protocol::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
-use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
+use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame, coding::CloseCode};
 
 use super::Outgoing;
 use crate::trace::What;
@@ -74,7 +74,8 @@ pub(super) fn of(outgoing: Outgoing) -> (What, Vec<Message>) {
                 code: code.into(),
                 reason: "".into(),
             };
-            (What::SentClose { code }, vec![Message::Close(Some(frame))])
+            let frame = (code != u16::from(CloseCode::Status)).then_some(frame);
+            (What::SentClose { code }, vec![Message::Close(frame)])
         }
     }
 }

@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use collab_conformance::case::{self, Case, Weight};
 use collab_conformance::runner::{FirstContact, Options, Session};
 use collab_conformance::target::Target;
-use collab_spec::report::Verdict;
+use collab_spec::report::{Report, Verdict};
 use collab_spec::requirement;
 use futures_util::StreamExt as _;
 
@@ -114,19 +114,7 @@ fn faults_cite_requirements_and_cases_that_exist() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_fault_the_toy_passes() {
-    let _alone = crate::ALONE.lock().await;
-    let url = Toy::start(None).await;
-    let mut all = case::all().unwrap();
-    // Those that end their server are played in `exec`.
-    all.retain(|case| !case.own_server);
-    // The faulty servers are at work at the same time.
-    let options = Options {
-        timeout_scale: 4.0,
-        ..Options::default()
-    };
-    let report = collab_conformance::run(Target::new(&url).unwrap(), &all, options)
-        .await
-        .unwrap();
+    let report = played(None, case::all().unwrap()).await;
     let wrong: Vec<_> = report
         .cases
         .iter()
@@ -134,6 +122,47 @@ async fn without_a_fault_the_toy_passes() {
         .map(|case| (&case.id, case.verdict, &case.message, &case.breaches))
         .collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Whether a server replays or not, it may decide for each `hello` anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resync_in_place_of_a_replay_is_warned_of() {
+    let mut cases = case::all().unwrap();
+    cases.retain(|case| case.weight == Weight::Light && case.area() != "frames");
+    let report = played(Some(Fault::ResyncsTheEven), cases).await;
+    let mut warned = 0;
+    for case in &report.cases {
+        let named: Vec<_> = case
+            .breaches
+            .iter()
+            .map(|breach| &breach.requirement)
+            .collect();
+        match case.verdict {
+            Verdict::Warn => warned += 1,
+            verdict => assert_eq!(verdict, Verdict::Pass, "{}: {named:?}", case.id),
+        }
+        assert!(
+            named.iter().all(|id| *id == "sync.replay-kept"),
+            "{}: {named:?}",
+            case.id
+        );
+    }
+    assert!(warned > 20, "{warned}");
+}
+
+/// What the suite says of a toy in cases, without those that end their server, which `exec` plays.
+async fn played(fault: Option<Fault>, mut cases: Vec<Case>) -> Report {
+    let _alone = crate::ALONE.lock().await;
+    let url = Toy::start(fault).await;
+    cases.retain(|case| !case.own_server);
+    // The faulty servers are at work at the same time.
+    let options = Options {
+        timeout_scale: 4.0,
+        ..Options::default()
+    };
+    let target = Target::new(&url).unwrap();
+    let report = collab_conformance::run(target, &cases, options).await;
+    report.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

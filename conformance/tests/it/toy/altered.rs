@@ -30,6 +30,8 @@ enum Place {
     Request(usize),
     First,
     Length,
+    /// The length of a close frame.
+    LengthOfClose,
     /// One of a longer length, of which so many are left.
     More(u8, u64),
     /// One of the mask and the payload.
@@ -67,9 +69,19 @@ impl Altered {
             Place::Request(_) => Place::Request(usize::from(*byte == b'\r')),
             Place::First => {
                 *byte = self.first(*byte);
-                Place::Length
+                match *byte & 0x0f {
+                    8 => Place::LengthOfClose,
+                    _ => Place::Length,
+                }
             }
-            Place::Length => match *byte & 0x7f {
+            Place::LengthOfClose
+                if *byte & 0x7f == 0 && matches!(self.fault, Some(Fault::EmptyCloseUnanswered)) =>
+            {
+                // A longer length, of which nothing comes.
+                *byte |= 126;
+                Place::Rest(MASK)
+            }
+            Place::Length | Place::LengthOfClose => match *byte & 0x7f {
                 126 => Place::More(2, 0),
                 127 => Place::More(8, 0),
                 length => Place::Rest(MASK + u64::from(length)),
@@ -110,7 +122,12 @@ impl AsyncRead for Altered {
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
         if matches!(
             self.fault,
-            Some(Fault::FragmentsApart | Fault::PingUnanswered | Fault::HelloPartForEver)
+            Some(
+                Fault::FragmentsApart
+                    | Fault::PingUnanswered
+                    | Fault::HelloPartForEver
+                    | Fault::EmptyCloseUnanswered
+            )
         ) {
             for byte in &mut buffer.filled_mut()[before..] {
                 self.read(byte);

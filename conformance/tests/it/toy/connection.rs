@@ -536,7 +536,7 @@ impl Session<'_> {
                 if op.doc_id.as_str() != doc_id && !self.has(Fault::OtherDocTaken) {
                     return Err((1008, "other doc_id"));
                 }
-                if op.client_id.as_str() != client_id && !self.has(Fault::OtherClientTaken) {
+                if !misreads::is_client(op.client_id.as_str(), &client_id, self.toy.fault) {
                     return Err((1008, "other client_id"));
                 }
                 if !self.has(Fault::MaxRunLate) {

@@ -9,11 +9,11 @@ use collab_spec::id::ElementId;
 use collab_spec::message::{Insert, Op, RunText};
 use serde_json::{Value, json};
 
-use super::Fault;
 use super::outbox::Outbox;
 use super::profiles::{On, Shown, new_epoch};
 use super::runs;
 use super::text::text_of;
+use super::{Fault, misreads};
 
 /// Why a message is refused: close code and words.
 pub(super) type Refusal = (u16, &'static str);
@@ -132,7 +132,8 @@ impl Document {
                 && epochs
                 && (!self.has(Fault::UnknownFieldsCompared) || known.raw == message["op"]))
                 || self.has(Fault::MessageIdMeansSame);
-            if same && self.has(Fault::ResendRefused) {
+            let beyond = known.seq > 65_536 && self.has(Fault::IndexOf16Bits);
+            if same && (beyond || self.has(Fault::ResendRefused)) {
                 return Err((1008, "sent before"));
             }
             let again = self.has(Fault::ResendSequenced)
@@ -285,7 +286,7 @@ impl Document {
                         ids && value.chars().next() == other.chars().next()
                     }
                     Some(Fault::RunContentByLength) => ids && value.len() == other.len(),
-                    _ => false,
+                    fault => ids && misreads::alike(value, other, fault),
                 }
             }
             (Op::Del(first), Op::Del(delete)) => {

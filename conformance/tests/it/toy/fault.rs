@@ -12,6 +12,8 @@ macro_rules! faults {
             PiecesRefused,
             /// No mistake: no profile is offered.
             OffersNothing,
+            /// No mistake: without the profile `resume`, an even L gets a resync.
+            ResyncsTheEven,
             /// No mistake: `state` alone is offered.
             OffersState,
         }
@@ -57,6 +59,10 @@ faults! {
     DeleteToggles: "A second delete brings the element back.", "crdt.tombstone", ["crdt/", "submit/"];
     ForeignDeleteRefused: "A client may delete its own elements only.", "crdt.delete-any", ["crdt/"];
     DepthLimited: "Text deeper than 963 elements is cut.", "cost.any-length", ["crdt/", "cost/"];
+    TagsReplaced: "Tag characters, of which some flags are made, are replaced.", "text.verbatim", ["text/flags"];
+    JoinersLost: "The text of a resync has lost the joiner of some families.", "text.verbatim", ["text/"];
+    ScriptsStripped: "Tags of scripts are stripped from the text of a resync.", "resync.text", ["text/scripts"];
+    TornAt65536: "A character across 65,536 UTF-16 units is torn in the text of a resync.", "resync.text", ["runs/two-units"];
     TextComposed: "The text of a resync is normalised.", "text.verbatim", ["text/"];
     NulDropped: "NUL characters are dropped from echoes.", "text.verbatim", ["text/", "frames/"];
     CrToLf: "CR becomes LF in echoes.", "text.verbatim", ["text/", "frames/"];
@@ -82,6 +88,9 @@ faults! {
     SameInsertBurnsId: "The new message id of a same insert counts as used.", "submit.msg-id-stays-free", ["submit/"];
     DeleteAgainDropped: "A second delete of an element is answered with the first.", "submit.del-again", ["submit/"];
     DeleteAgainRefused: "A delete of a deleted element is refused.", "submit.del-again", ["submit/"];
+    ContentByFirstUnit: "Values are compared by their first UTF-16 unit.", "submit.msg-id-reused", ["submit/"];
+    ContentTrimmed: "Values are compared trimmed.", "submit.msg-id-reused", ["submit/"];
+    IndexOf16Bits: "An op with a seq above 65,536 that is sent again is refused.", "submit.answer", ["runs/seqs"];
     MessageIdReused: "A message id may be used again with other content.", "submit.msg-id-reused", ["submit/"];
     MessageIdMeansSame: "An op with a used message id is taken for the same, whatever it holds.", "submit.msg-id-reused", ["submit/"];
     IdTakenAccepted: "A second insert with a taken id is accepted.", "submit.id-taken", ["submit/"];
@@ -144,12 +153,15 @@ faults! {
     EchoOriginLost: "Every echo names the receiver as the origin.", "echo.fields", ["echo/", "seq/"];
     EchoComposed: "The names in echoed ids are normalised.", "echo.faithful", ["text/", "echo/"];
     OpsOvertake: "Of two ops that come together the second is handled first.", "seq.sender-order", ["seq/"];
+    SeqsRounded: "The seqs of echoes have six digits, and zeros behind them.", "seq.dense", ["runs/seqs"];
     PlainSeqs: "The seqs of echoes are written with a fraction, from 20 on.", "transport.plain-integers", ["seq/", "sync/", "session/"];
 
     // The session.
     DocIdFolded: "Document ids are compared without regard to case.", "transport.names-exact", ["transport/"];
     DocIdTrimmed: "Document ids are trimmed.", "transport.names-exact", ["transport/"];
     DocIdComposed: "Document ids are normalised.", "transport.names-exact", ["transport/"];
+    DocIdOfForm: "A plus in a document id is a blank.", "transport.names-exact", ["transport/"];
+    ZeroIsNoName: "A document id of 0 is taken for none.", "transport.names", ["transport/names"];
     DocIdCut: "Document ids are cut after 64 characters.", "transport.names", ["transport/"];
     DocumentForgotten: "A document is forgotten when its last connection ends.", "session.outlives-connections", ["session/"];
     OldConnectionKicked: "A second connection of a client id ends the first.", "session.same-client-id", ["session/"];
@@ -158,6 +170,7 @@ faults! {
     LastOpsTorn: "Ops right before an end of TCP without a close frame are lost.", "session.sent-before-close", ["session/sent-before-the-end"];
     VanishedEndsOthers: "A connection that breaks ends the others of its document.", "session.vanished", ["session/"];
     NewDocumentAtLastSeen: "A new document begins with the seq that its first client has seen.", "session.new-document", ["session/", "sync/"];
+    EmptyCloseUnanswered: "A close frame without a code is not answered.", "close.client-close", ["close/codes"];
     CloseUnanswered: "A close frame of a client is not answered.", "close.client-close", ["close/", "session/"];
     HealthInWords: "/health answers in words.", "http.health", ["http/"];
     NoUpgrade: "There is no WebSocket at /ws.", "transport.upgrade", ["hello/"];
@@ -184,6 +197,7 @@ faults! {
     InvalidPolicy: "A message that does not fit its schema ends in 1008.", "close.schema", ["frames/op-"];
     NotJsonNormal: "A message that is not JSON ends in 1000.", "close.not-json", ["frames/op-json", "close/"];
     OtherDocTaken: "An op for another document is applied to this one.", "close.other-doc", ["close/"];
+    NamesEndAtNul: "Client ids are compared up to a NUL.", "close.other-client", ["close/other-names"];
     OtherClientTaken: "An op of another client id is taken for the connection's.", "close.other-client", ["close/"];
     NoHelloNeeded: "An op before the hello is ignored.", "close.no-hello", ["close/", "session/"];
     NoHelloTimeout: "A connection without a hello stays open for ever.", "close.hello-timeout", ["session/"];
@@ -215,6 +229,7 @@ faults! {
     UnknownOpIgnored: "An op of an unknown type is ignored.", "op.type", ["frames/op-"];
     NotUtf8Invalid: "A text that is not UTF-8 ends in 1002.", "close.not-utf8", ["close/"];
     IdsInvalid: "A breach of the rules on ids ends in 1002.", "close.ids", ["close/"];
+    WordsIgnored: "A text message with the word ping is ignored.", "close.not-json", ["close/later-heart"];
     NotJsonPrivate: "A message that is not JSON ends in 4000.", "close.table-only", ["close/"];
     FloatsTaken: "1.5 is taken for the integer 1.", "close.schema", ["frames/"];
 
@@ -254,6 +269,7 @@ faults! {
     EpochOfConnection: "Every connection is told an epoch of its own.", "resume.one-epoch", ["resume/"];
     EpochEndsWithLast: "The epoch ends when the last connection does.", "resume.one-epoch", ["resume/"];
     SyncAlwaysReplay: "The ack always announces a replay.", "resume.zero", ["resume/"];
+    EpochFolded: "The epochs of hellos are compared without regard to case.", "resume.other-epoch", ["resume/"];
     EpochIgnored: "A hello of another epoch is taken for one of this.", "resume.other-epoch", ["resume/"];
     NoEpochTaken: "A hello without an epoch is taken for one of this.", "resume.no-epoch", ["resume/"];
     AtHeadResynced: "A client at the head gets a resync.", "resume.at-head", ["resume/"];
@@ -277,6 +293,7 @@ faults! {
     StateWithoutTombstones: "Tombstones are left out.", "state.elements", ["state/"];
     StateDeletedShown: "Tombstones still have their text.", "state.text", ["state/"];
     SpansOfOne: "Every element is a span of its own.", "state.canonical", ["state/"];
+    TombstonesClaimAll: "Tombstones are said to be as many as there can be.", "state.elements", ["state/"];
     TombstonesOfOne: "Every tombstone is a span of its own.", "state.canonical", ["state/"];
     SpansOverGaps: "Spans leap over gaps between lamports.", "state.elements", ["state/"];
     SpansOverReplicas: "Spans go on over another replica's elements.", "state.elements", ["state/"];
@@ -294,11 +311,15 @@ faults! {
     PresenceWithExtras: "Unknown fields of presence are passed on.", "presence.exact-fields", ["presence/", "frames/presence"];
     PresenceWithTime: "Presence carries a field of the server's own.", "presence.exact-fields", ["presence/"];
     PresenceNullsDropped: "Fields that are null are dropped from states.", "presence.opaque", ["presence/"];
+    DollarsDropped: "Fields of states that begin with a dollar sign are dropped.", "presence.opaque", ["presence/"];
+    DatesRewritten: "Dates in states are written in another way.", "presence.opaque", ["presence/"];
+    NullOfTwinPassedOnly: "A null from another connection of a client is passed on, and the state kept.", "presence.snapshot", ["presence/"];
     PresenceKnownOnly: "Only cursor and selection are passed on.", "presence.opaque", ["presence/", "frames/presence"];
     PresenceTakesSeq: "Presence takes a seq.", "presence.no-seq", ["presence/"];
     PresenceOlderLast: "The state before comes after the newest.", "presence.newest", ["presence/"];
     PresenceSlow: "Presence counts as what waits, and 1 MiB of it is too slow.", "presence.never-slow", ["presence/storm"];
     PresenceSizeInChars: "States are measured in characters.", "presence.too-big", ["presence/"];
+    PresenceSizeEscaped: "States are measured with markup escaped.", "presence.takes-4k", ["presence/"];
     PresenceSizeOfMessage: "The whole message is measured, not the state.", "presence.takes-4k", ["presence/"];
     PresenceAnySize: "States may have any size.", "presence.too-big", ["presence/"];
     PresenceStateOptional: "Presence without a state is taken for null.", "presence.fields", ["presence/", "frames/presence"];
@@ -375,6 +396,7 @@ faults! {
     SplitForEveryone: "Runs are split for everyone.", "runs.one-echo", ["runs/"];
     RunWholeToSenderOnly: "Runs are split for everyone but the sender.", "runs.one-echo", ["runs/"];
     WholeForEveryone: "Runs are sent whole to everyone.", "runs.split", ["runs/"];
+    CountEchoedAsMost: "The delete of several elements is echoed with a count beyond any.", "runs.one-echo", ["runs/"];
     CountEchoedAsOne: "The delete of one element is echoed with a count.", "runs.count-echoed", ["runs/"];
     CountNotEchoed: "A count is not echoed.", "runs.one-echo", ["runs/"];
     SplitUnderOneParent: "The single echoes all have the run's parent.", "runs.split", ["runs/"];

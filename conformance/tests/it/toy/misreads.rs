@@ -73,6 +73,22 @@ pub(super) fn value(value: &mut Value, fault: Option<Fault>) -> Result<(), Refus
                 *text = text.replace('\u{feff}', "");
             }
         }
+        Some(Fault::ZeroIsNoName) if value["doc_id"] == "0" => return Err((1002, "no document")),
+        Some(Fault::TagsReplaced) => {
+            if let Some(Value::String(text)) = value.pointer_mut("/op/value") {
+                *text = text.replace(|c| ('\u{e0000}'..='\u{e007f}').contains(&c), "\u{fffd}");
+            }
+        }
+        Some(Fault::DatesRewritten) => {
+            let fields = value.get_mut("state").and_then(Value::as_object_mut);
+            for field in fields.into_iter().flat_map(Map::values_mut) {
+                if let Value::String(text) = field
+                    && let Some(date) = text.strip_suffix('Z').filter(|date| date.contains('T'))
+                {
+                    *field = Value::from(format!("{date}+00:00"));
+                }
+            }
+        }
         Some(Fault::KeysFolded) => {
             fold(value);
             value.get_mut("op").into_iter().for_each(fold);
@@ -84,6 +100,27 @@ pub(super) fn value(value: &mut Value, fault: Option<Fault>) -> Result<(), Refus
         _ => {}
     }
     Ok(())
+}
+
+/// Whether a name is that of the connection's client.
+pub(super) fn is_client(name: &str, client_id: &str, fault: Option<Fault>) -> bool {
+    let before_nul = |name: &str| name.split('\0').next().map(str::to_owned);
+    match fault {
+        Some(Fault::OtherClientTaken) => true,
+        Some(Fault::NamesEndAtNul) => before_nul(name) == before_nul(client_id),
+        _ => name == client_id,
+    }
+}
+
+/// Whether a server takes two inserts for the same that have the same ids.
+pub(super) fn alike(value: &str, other: &str, fault: Option<Fault>) -> bool {
+    match fault {
+        Some(Fault::ContentByFirstUnit) => {
+            value.encode_utf16().next() == other.encode_utf16().next()
+        }
+        Some(Fault::ContentTrimmed) => value.trim() == other.trim(),
+        _ => false,
+    }
 }
 
 /// Takes keys in any case; the last of two equal ones counts.

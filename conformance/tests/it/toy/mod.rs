@@ -89,6 +89,8 @@ impl Toy {
             doc_id.trim().to_owned()
         } else if self.has(Fault::DocIdComposed) {
             doc_id.replace("e\u{301}", "é")
+        } else if self.has(Fault::DocIdOfForm) {
+            doc_id.replace('+', " ")
         } else if self.has(Fault::DocIdCut) {
             doc_id.chars().take(64).collect()
         } else {

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use collab_spec::id::MAX_INTEGER;
 use collab_spec::message::{Hello, Insert, Op};
 use serde_json::{Value, json};
 
@@ -112,7 +113,10 @@ impl Document {
         let known = match &hello.epoch {
             None => self.has(Fault::NoEpochTaken),
             Some(epoch) => {
-                epoch.as_str() == Some(self.epoch.as_str()) || self.has(Fault::EpochIgnored)
+                let folded = |epoch: &str| epoch.eq_ignore_ascii_case(&self.epoch);
+                epoch.as_str() == Some(self.epoch.as_str())
+                    || self.has(Fault::EpochIgnored)
+                    || self.has(Fault::EpochFolded) && epoch.as_str().is_some_and(folded)
             }
         };
         let least = if self.has(Fault::AtHeadResynced) {
@@ -178,7 +182,10 @@ impl Document {
                 .map(|(insert, _)| insert.value.as_str())
                 .collect();
             if run[0].1 {
-                json!({"id": run[0].0.id, "deleted": run.len()})
+                let most = MAX_INTEGER - run[0].0.id.lamport();
+                let claims_all = self.has(Fault::TombstonesClaimAll);
+                let deleted = if claims_all { most } else { run.len() as u64 };
+                json!({"id": run[0].0.id, "deleted": deleted})
             } else {
                 json!({"id": run[0].0.id, "text": text})
             }
@@ -213,6 +220,9 @@ impl Document {
             if self.has(Fault::PresenceNullsDropped) {
                 fields.retain(|_, value| !value.is_null());
             }
+            if self.has(Fault::DollarsDropped) {
+                fields.retain(|name, _| !name.starts_with('$'));
+            }
             if self.has(Fault::PresenceKnownOnly) {
                 fields.retain(|name, _| name == "cursor" || name == "selection");
             }
@@ -228,7 +238,10 @@ impl Document {
             first,
             state: state.clone(),
         };
-        self.presence.insert(client.clone(), shown);
+        let of_twin = before.is_some_and(|shown| shown.by != by);
+        if !(self.has(Fault::NullOfTwinPassedOnly) && of_twin && state.is_null()) {
+            self.presence.insert(client.clone(), shown);
+        }
         let mut frame = json!({"type": "presence_update", "doc_id": message["doc_id"],
             "client_id": client, "state": state});
         if self.has(Fault::PresenceWithExtras) {
@@ -251,6 +264,9 @@ impl Document {
             Some(Fault::PresenceSizeInChars) => text.chars().count(),
             Some(Fault::PresenceSizeOfMessage) => message.to_string().len(),
             Some(Fault::PresenceAnySize) => 0,
+            Some(Fault::PresenceSizeEscaped) => {
+                text.len() + 5 * text.matches(['<', '>', '&']).count()
+            }
             _ => text.len(),
         };
         if length > 4_096 {

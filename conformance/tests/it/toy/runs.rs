@@ -163,7 +163,11 @@ pub(super) fn echoes(
         _ => on,
     };
     if whole {
-        return one(echo.rest(from).to_string());
+        let mut rest = echo.rest(from);
+        if rest["op"]["count"].is_u64() && has(Fault::CountEchoedAsMost) {
+            rest["op"]["count"] = json!(MAX_INTEGER >> 1);
+        }
+        return one(rest.to_string());
     }
     Box::new((from..elements).map(move |index| echo.single(index).to_string()))
 }

@@ -162,7 +162,9 @@ impl Document {
                 .into_iter()
                 .collect());
         }
-        if !replays || self.has(Fault::ResyncAlways) {
+        let even =
+            self.has(Fault::ResyncsTheEven) && !member.on.resume && last_seen.is_multiple_of(2);
+        if !replays || even || self.has(Fault::ResyncAlways) {
             let nothing =
                 (self.has(Fault::NothingAtHead) && last_seen == self.head && self.head > 0)
                     || (self.has(Fault::NothingBeyondHead) && last_seen > self.head);

@@ -12,11 +12,27 @@ use super::Fault;
 pub(super) fn text_of<'a>(ops: impl Iterator<Item = &'a Op>, fault: Option<Fault>) -> String {
     let visible = walk(ops, fault).into_iter().filter(|(_, deleted)| !deleted);
     let text: String = visible.map(|(insert, _)| insert.value.as_str()).collect();
-    if fault == Some(Fault::TextComposed) {
-        text.replace("e\u{301}", "é")
-    } else {
-        text
+    match fault {
+        Some(Fault::TextComposed) => text.replace("e\u{301}", "é"),
+        Some(Fault::ScriptsStripped) => text.replace("<script>", ""),
+        Some(Fault::JoinersLost) => text.replace("👨\u{200d}", "👨"),
+        Some(Fault::TornAt65536) => torn(&text),
+        _ => text,
     }
+}
+
+/// A text of which the character that lies across 65,536 UTF-16 units is two that nobody wrote.
+fn torn(text: &str) -> String {
+    let mut units = 0;
+    let mut torn = String::new();
+    for value in text.chars() {
+        units += value.len_utf16();
+        match (value.len_utf16(), units) {
+            (2, 65_537) => torn.push_str("\u{fffd}\u{fffd}"),
+            _ => torn.push(value),
+        }
+    }
+    torn
 }
 
 /// The elements that the ops make, in document order, and whether each is deleted.
