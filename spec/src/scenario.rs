@@ -66,10 +66,10 @@ impl Connections {
 ///
 /// An expected frame is a pattern. An object matches when every field of the pattern matches
 /// (other fields may be there), an array when it has as many items and all match, anything else
-/// when it is equal. In a pattern `{"$bind":NAME}` matches any value and remembers it,
-/// `{"$var":NAME}` matches the value remembered, `{"$any":true}` matches any value and
-/// `{"$absent":true}` matches where the field is missing. In frames that are sent, `{"$var":NAME}`
-/// stands for the value remembered.
+/// when it is equal, a number whatever way it is written. In a pattern `{"$bind":NAME}` matches any
+/// value and remembers it, `{"$var":NAME}` matches the value remembered, `{"$any":true}` matches any
+/// value and `{"$absent":true}` matches where the field is missing. In frames that are sent,
+/// `{"$var":NAME}` stands for the value remembered.
 ///
 /// Every text message of a server must be expected by some step, in the order in which the
 /// connection gets them: a message that comes where another is expected fails the scenario.
