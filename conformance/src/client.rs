@@ -7,9 +7,6 @@ mod expect;
 mod hello;
 mod unread;
 
-pub use hello::Ask;
-use hello::Sync;
-
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +23,8 @@ use crate::ids;
 use crate::outcome::{Failure, Outcome};
 use crate::trace::{Received, What};
 use crate::wire::{Arrival, Inbox, Incoming, Outgoing, Wire};
+pub use hello::Ask;
+use hello::Sync;
 
 /// More bytes than stand around the value of an op that a case makes: its ids and names are short.
 const AROUND_A_VALUE: u64 = 400;

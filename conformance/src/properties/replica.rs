@@ -79,7 +79,8 @@ impl Replica {
     pub(super) fn last_visible(&self) -> Option<ElementId> {
         let state = self.model.state();
         let visible = |span: &&Span| span.text().is_some();
-        state.elements.iter().rev().find(visible)?.ids().last()
+        let span = state.elements.iter().rev().find(visible)?;
+        Some(span.id().later(span.elements() - 1))
     }
 
     pub(super) fn model(&self) -> &Model {

@@ -175,7 +175,7 @@ impl Matrix {
 pub(super) fn prints(cases: &[Case]) -> BTreeMap<String, String> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut files: BTreeMap<&str, String> = BTreeMap::new();
-    let print_of = |case: &Case| match &case.source {
+    let mut print_of = |case: &Case| match &case.source {
         Source::Scenario(scenario) => {
             print([serde_json::to_string(&scenario.steps).unwrap().as_str()])
         }
@@ -188,8 +188,10 @@ pub(super) fn prints(cases: &[Case]) -> BTreeMap<String, String> {
             print(text.lines().filter(|line| !is_comment(line)))
         }
     };
-    let prints = cases.iter().map(|case| case.id.clone());
-    prints.zip(cases.iter().map(print_of)).collect()
+    cases
+        .iter()
+        .map(|case| (case.id.clone(), print_of(case)))
+        .collect()
 }
 
 /// Eight digits that change with a text (FNV-1a).

@@ -86,35 +86,35 @@ pub(super) fn sent(text: String, fault: Option<Fault>) -> Message {
             Message::binary(text.into_bytes())
         }
         Some(Fault::PlainSeqs) if text.starts_with("{\"type\":\"op_echo\"") => {
-            Message::text(with_fraction(&text))
+            Message::text(with_seq(&text, with_fraction))
         }
         Some(Fault::SeqsRounded) if text.starts_with("{\"type\":\"op_echo\"") => {
-            Message::text(rounded(&text))
+            Message::text(with_seq(&text, rounded))
         }
         _ => Message::text(text),
     }
 }
 
-/// A text whose first seq has six digits that mean anything.
-fn rounded(text: &str) -> String {
+/// A text whose first seq is written in another way.
+fn with_seq(text: &str, written: impl FnOnce(&str) -> String) -> String {
     let (before, behind) = text.split_once("\"server_seq\":").unwrap();
     let digits = behind.chars().take_while(char::is_ascii_digit).count();
     let (seq, rest) = behind.split_at(digits);
-    let kept = digits.min(6);
-    let zeros = "0".repeat(digits - kept);
-    format!("{before}\"server_seq\":{}{zeros}{rest}", &seq[..kept])
+    format!("{before}\"server_seq\":{}{rest}", written(seq))
 }
 
-/// A text whose first seq, from 20 on, has a fraction.
-fn with_fraction(text: &str) -> String {
-    let (before, behind) = text.split_once("\"server_seq\":").unwrap();
-    let digits = behind.chars().take_while(char::is_ascii_digit).count();
-    let (seq, rest) = behind.split_at(digits);
-    let fraction = match seq.parse::<u64>() {
-        Ok(20..) => ".0",
-        _ => "",
-    };
-    format!("{before}\"server_seq\":{seq}{fraction}{rest}")
+/// With six digits that mean anything.
+fn rounded(seq: &str) -> String {
+    let (kept, lost) = seq.split_at(seq.len().min(6));
+    format!("{kept}{}", "0".repeat(lost.len()))
+}
+
+/// With a fraction, from 20 on.
+fn with_fraction(seq: &str) -> String {
+    match seq.parse::<u64>() {
+        Ok(20..) => format!("{seq}.0"),
+        _ => seq.to_owned(),
+    }
 }
 
 /// A text in which each escape of a surrogate is that of U+FFFD.

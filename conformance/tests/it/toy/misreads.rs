@@ -104,10 +104,9 @@ pub(super) fn value(value: &mut Value, fault: Option<Fault>) -> Result<(), Refus
 
 /// Whether a name is that of the connection's client.
 pub(super) fn is_client(name: &str, client_id: &str, fault: Option<Fault>) -> bool {
-    let before_nul = |name: &str| name.split('\0').next().map(str::to_owned);
     match fault {
         Some(Fault::OtherClientTaken) => true,
-        Some(Fault::NamesEndAtNul) => before_nul(name) == before_nul(client_id),
+        Some(Fault::NamesEndAtNul) => name.split('\0').next() == client_id.split('\0').next(),
         _ => name == client_id,
     }
 }
